@@ -1,6 +1,6 @@
 /*
- * base/cleanup.h - attributes of the compilers behind names, and locals that clean up after themselves.
- * Anybody may use it; nothing here waits or owns anything.
+ * base/cleanup.h - attributes of the compilers behind names, and locals that clean up after
+ * themselves. Anybody may use it; nothing here waits or owns anything.
  */
 #ifndef IMAPFS_BASE_CLEANUP_H
 #define IMAPFS_BASE_CLEANUP_H
