@@ -1,8 +1,9 @@
 /*
  * model/flags.h - the flags of a message as one canonical text.
  *
- * "\Answered \Seen $Forwarded": system flags first, each kind sorted by bytes, single spaces, no duplicates (flags are compared without
- * regard to case, RFC 9051 2.3.2; the first spelling seen stays), \Recent left out. Empty for none. Pure; any thread.
+ * "\Answered \Seen $Forwarded": system flags first, each kind sorted by bytes, single spaces, no
+ * duplicates (flags are compared without regard to case, RFC 9051 2.3.2; the first spelling seen
+ * stays), \Recent left out. Empty for none. Pure; any thread.
  */
 #ifndef IMAPFS_MODEL_FLAGS_H
 #define IMAPFS_MODEL_FLAGS_H

@@ -7,17 +7,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct imap_uid { uint32_t value; };     /* the server's number of a message in one mailbox; never 0 (RFC 9051 2.3.1.1) */
-struct mailbox_id { int64_t value; };    /* our row of a mailbox, > 0, never reused; 0 is the root of the tree */
-struct message_id { int64_t value; };    /* our row of a message, > 0, never reused */
-struct inode_no { uint64_t value; };     /* what the kernel calls a file */
+struct imap_uid {
+    uint32_t value;
+}; /* the server's number of a message in one mailbox; never 0 (RFC 9051 2.3.1.1) */
+struct mailbox_id {
+    int64_t value;
+}; /* our row of a mailbox, > 0, never reused; 0 is the root of the tree */
+struct message_id {
+    int64_t value;
+}; /* our row of a message, > 0, never reused */
+struct inode_no {
+    uint64_t value;
+}; /* what the kernel calls a file */
 
 /*
- * An inode number is a row id and two bits that say which table: stable over remounts, never reused.
- * 1 is the root (FUSE_ROOT_ID); the files the mount itself serves (.imapfs and below) are special_node values.
+ * An inode number is a row id and two bits that say which table: stable over remounts, never
+ * reused. 1 is the root (FUSE_ROOT_ID); the files the mount itself serves (.imapfs and below) are
+ * special_node values.
  */
 enum inode_kind { INODE_MESSAGE = 0, INODE_SPECIAL = 1, INODE_MAILBOX = 2, INODE_UID_DIR = 3 };
-enum special_node { SPECIAL_ROOT = 0, SPECIAL_DIR = 1, SPECIAL_STATUS = 2, SPECIAL_STATUS_JSON = 3, SPECIAL_ERRORS = 4 };
+enum special_node {
+    SPECIAL_ROOT = 0,
+    SPECIAL_DIR = 1,
+    SPECIAL_STATUS = 2,
+    SPECIAL_STATUS_JSON = 3,
+    SPECIAL_ERRORS = 4
+};
 
 static inline struct inode_no inode_make(enum inode_kind kind, int64_t row)
 {
