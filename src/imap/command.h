@@ -3,8 +3,9 @@
  * second command.
  *
  * A command is built in memory as pieces; a synchronising literal ends a piece, and the session
- * waits for "+" between pieces. A string with NUL is refused (-EINVAL from command_finish). One
- * owner, no locks.
+ * waits for "+" between pieces. A string with NUL, or an empty set of UIDs, is refused (-EINVAL
+ * from command_finish). What a string is sent as: printable ASCII below 1,000 bytes quoted, all
+ * else a literal. One owner, no locks. RFC 9051 4.3 and 9, RFC 7888.
  */
 #ifndef IMAPFS_IMAP_COMMAND_H
 #define IMAPFS_IMAP_COMMAND_H
@@ -21,10 +22,13 @@ struct command {
     struct buf bytes;   /* tag to CRLF */
     size_t *piece_ends; /* offsets in bytes at which "+" must be awaited before going on */
     size_t piece_count;
-    bool bad;          /* something could not be said */
-    bool literal_plus; /* the server has LITERAL+ or LITERAL-: short literals need no "+" */
+    bool bad; /* something could not be said */
+    /* The server has LITERAL+ or LITERAL-: literals of at most 4,096 bytes, which both allow, need
+     * no "+". Set without the capability the server would read the data as commands. */
+    bool literal_plus;
 };
 
+/* Makes the command anew (what it held is not freed); the tag is ours, without spaces. */
 void command_begin(struct command *command, const char *tag, bool literal_plus);
 void command_word(
     struct command *command, const char *word); /* ours, constant: sent as it is after a space */

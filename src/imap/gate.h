@@ -5,7 +5,9 @@
  * a large literal the reader asks for is streamed instead of kept. What breaks a limit or the
  * grammar so that the stream's place is lost is HOSTILE EPROTO, and the connection must be closed;
  * a response that is merely odd (unbalanced parentheses, an unknown kind, an unended quote) ends at
- * its line's end and is marked malformed. Same thread rules as the stream. RFC 9051 4 and 9.
+ * its line's end and is marked malformed: its tokens are in bounds, but mean nothing sure. A line
+ * with NUL outside literals is malformed too; a bare LF ends a line like CRLF. A literal's bytes
+ * are as sent and may hold NUL. Same thread rules as the stream. RFC 9051 4 and 9.
  */
 #ifndef IMAPFS_IMAP_GATE_H
 #define IMAPFS_IMAP_GATE_H
@@ -28,7 +30,7 @@ enum token_kind {
 struct token {
     enum token_kind kind;
     uint32_t len;          /* bytes at text, at most gate_limits.keep_bytes for a literal */
-    uint32_t match;        /* OPEN: index of its CLOSE */
+    uint32_t match;        /* OPEN: index of its CLOSE; 0 while it has none */
     const char *text;      /* borrowed until the next gate_read; followed by NUL */
     uint64_t literal_size; /* announced bytes of a literal (also of one that was cut or streamed),
                               else len */
@@ -45,20 +47,22 @@ enum response_kind {
 struct response {
     enum response_kind kind;
     bool malformed;
+    /* Texts are "" where the kind has none, never NULL. */
     const char *tag;  /* TAGGED */
-    const char *word; /* STATUS, TAGGED: "OK" ... in upper case */
+    const char *word; /* STATUS, TAGGED: "OK" ... in upper case; "" in a malformed TAGGED */
     const char
         *text; /* STATUS, TAGGED, CONTINUE: the human text or base64, raw; clean before printing */
     /* DATA: all tokens after "* ". STATUS and TAGGED: the tokens between [ and ], count 0 without a
-     * code. */
+     * code or when it does not end (then it is part of the text). */
     const struct token *tokens;
     size_t count;
 };
 
 struct gate_limits {
-    size_t line_bytes; /* of one response outside literals; 0: 1 MiB */
+    size_t line_bytes; /* of one response outside literals, line ends too; 0: 1 MiB. The answer to
+                          SEARCH without ESEARCH takes up to 11 bytes for each message */
     size_t keep_bytes; /* of one literal kept in memory, the rest of it is read over; 0: 64 KiB */
-    size_t response_bytes;  /* of kept text of one response; 0: 8 MiB */
+    size_t response_bytes;  /* of kept text of one response, a NUL for each token; 0: 8 MiB */
     uint64_t literal_bytes; /* largest literal believed; 0: 2 GiB - 1 */
     size_t depth;           /* of parentheses; 0: 32 */
     size_t tokens;          /* of one response; 0: 1,000,000 */
@@ -84,14 +88,18 @@ struct gate_sink {
 
 struct gate;
 
+/* NULL limits are all defaults. */
 struct gate *gate_create(
     const struct gate_source *source, const struct gate_limits *limits) MUST_USE;
 void gate_destroy(struct gate **gate);
 
 /*
- * Reads the next response. `progress_ms` bounds the wait for each piece, `deadline_ms` (clock.h)
- * the whole. RETRY ETIMEDOUT/EHOSTDOWN from the source; HOSTILE EPROTO as above; what the sink
- * returned.
+ * Reads the next response; what it points at lasts until the next call. `deadline_ms` (clock.h)
+ * bounds the whole outside literals; each 16 KiB of a literal that arrive move it on by a second,
+ * and no piece is waited for longer than the time that was left at the call. RETRY
+ * ETIMEDOUT/EHOSTDOWN from the source; HOSTILE EPROTO as above; LOCAL ENOMEM; what the sink
+ * returned. After a failure in the middle of a response every later call is HOSTILE EPROTO; a
+ * timeout or cancellation before its first byte leaves the gate usable.
  */
 int gate_read(struct gate *gate, struct response *ret, const struct gate_sink *sink,
     int64_t deadline_ms, struct err *why) MUST_USE;
