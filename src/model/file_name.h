@@ -2,11 +2,16 @@
  * model/file_name.h - the file name of a message: a pure function of the message, frozen once
  * released.
  *
- * `2002-08-22.Re-New-Sequences-Window.k3f9q2.eml`: the date of the Date: header in UTC (else of
- * INTERNALDATE), a slug of the decoded subject (letters, marks and digits of any script in NFC,
- * every other run one '-', at most 100 bytes cut at a character, trimmed of '-'), and six base32
- * characters (a-z2-7) of SHA-256 over the Message-ID (else Date, From and Subject) and the size.
- * Pure; any thread.
+ * `2002-08-22.Re-New-Sequences-Window.k3f9q2.eml` is
+ *  - the day of the Date: header in UTC; where that names no moment from 1970 to 9999, of
+ * INTERNALDATE;
+ *  - a slug of the decoded subject in NFC: letters and decimal digits of any script, and marks that
+ *    follow one of these; every run of anything else (also of characters that no font shows) is one
+ *    '-'; at most 100 bytes, cut at a character, no '-' at either end; `no-subject` if nothing is
+ * left;
+ *  - six base32 characters (a-z2-7), the first 30 bits of SHA-256 over "Message-ID LF size LF", or
+ *    without Message-ID over "Date LF From LF Subject LF size LF": the raw values, the size in
+ * decimal. No locale has a say. Pure; any thread; main has called g_mime_init().
  */
 #ifndef IMAPFS_MODEL_FILE_NAME_H
 #define IMAPFS_MODEL_FILE_NAME_H
@@ -28,7 +33,8 @@ struct name_fields {
     const char *message_id;
 };
 
-/* The name without a duplicate's mark. `size_bytes` is RFC822.SIZE as the server listed it. */
+/* The name without a duplicate's mark, at most 128 bytes. `size_bytes` is RFC822.SIZE as the server
+ * listed it. */
 void file_name_make(struct buf *ret_name, const struct name_fields *fields, int64_t internaldate_s,
     int64_t size_bytes);
 
@@ -36,8 +42,8 @@ void file_name_make(struct buf *ret_name, const struct name_fields *fields, int6
  * told apart. */
 void file_name_ranked(struct buf *ret_name, const char *name, uint32_t rank);
 
-/* Splits "x~3.eml" into "x.eml" and 3; a name without a mark (or with ~0, ~1, ~01) has rank 1 and
- * is returned whole. */
+/* The reverse: splits "x~3.eml" into "x.eml" and 3; a name without a mark (or with ~0, ~1, ~01) has
+ * rank 1 and is returned whole. */
 void file_name_split(struct buf *ret_name, uint32_t *ret_rank, const char *ranked);
 
 /* Whether a component ends in ".eml". */

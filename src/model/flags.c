@@ -1,8 +1,8 @@
 #include "model/flags.h"
 
+#include <glib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
 
@@ -24,15 +24,15 @@ static bool is_flag(const char *name)
             return false;
         }
     }
-    return strcasecmp(name, "\\Recent") != 0;
+    return g_ascii_strcasecmp(name, "\\Recent") != 0;
 }
 
-/* glibc's strcasecmp asks the locale, in which only ASCII letters matter here: names are ASCII. */
+/* By GLib, whose folding knows no locale: every machine finds the same order. */
 static int by_folded_name(const void *left, const void *right)
 {
     const struct flag *a = left;
     const struct flag *b = right;
-    int order = strcasecmp(a->name, b->name);
+    int order = g_ascii_strcasecmp(a->name, b->name);
     return order != 0 ? order : (a->place > b->place) - (a->place < b->place);
 }
 
@@ -58,7 +58,7 @@ void flags_canonical(struct buf *ret_text, const char *const *flags, size_t n)
     qsort(kept, valid, sizeof *kept, by_folded_name);
     size_t count = 0;
     for (size_t i = 0; i < valid; i++) {
-        if (count == 0 || strcasecmp(kept[count - 1].name, kept[i].name) != 0) {
+        if (count == 0 || g_ascii_strcasecmp(kept[count - 1].name, kept[i].name) != 0) {
             kept[count++] = kept[i];
         }
     }
@@ -76,7 +76,7 @@ bool flags_has(const char *text, const char *flag)
     size_t flag_len = strlen(flag);
     for (const char *at = text; *at != '\0';) {
         size_t len = strcspn(at, " ");
-        if (len == flag_len && len > 0 && strncasecmp(at, flag, len) == 0) {
+        if (len == flag_len && len > 0 && g_ascii_strncasecmp(at, flag, len) == 0) {
             return true;
         }
         at += len;

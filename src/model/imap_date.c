@@ -1,7 +1,6 @@
 #include "model/imap_date.h"
 
-#include <stdlib.h>
-#include <strings.h>
+#include <glib.h>
 #include <time.h>
 
 static const int64_t CLAMP_MAX_S = ((int64_t)1 << 38) - 1;
@@ -25,7 +24,7 @@ static int read_month(const char *text)
     static const char *const names[] = {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     for (int i = 0; i < 12; i++) {
-        if (strncasecmp(text, names[i], 3) == 0) {
+        if (g_ascii_strncasecmp(text, names[i], 3) == 0) {
             return i;
         }
     }
