@@ -202,6 +202,14 @@ man-lint: ## check the manual pages
 	$(if $(wildcard man/*.[1-9]),mandoc -T lint -W warning $(wildcard man/*.[1-9]))
 compdb: ## write compile_commands.json for editors and checkers
 	bear --output compile_commands.json -- $(MAKE) -B BUILD=$(BUILD)/compdb CC=clang all
+OBJECTS = $(foreach r,$(ROOMS),$(call objs,$(r))) $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/app/*_main.c))
+objects: $(OBJECTS)
+print-objects:
+	@echo $(OBJECTS)
+print-unit:
+	@echo $(UNITS)
+print-fuzz:
+	@echo $(FUZZES)
 print-cflags:
 	@printf '%s\n' '$(subst ','\'',$(ALL_CFLAGS) -Itests/lib $(CHECK_CFLAGS))'
 
@@ -226,4 +234,4 @@ help: ## show this list
 
 -include $(foreach d,$(ROOMS) tests/unit/* tests/fuzz tests/lib tests/bench tests/fake tests/fs,$(wildcard $(BUILD)/$(d)/*.d))
 .PHONY: all tests units fuzzers test check lint strict asan tsan analyze bench fuzz-smoke format format-check layers \
-  compdb print-cflags install uninstall man-lint clean dist help force $(addprefix unit-,$(ROOMS))
+  compdb objects print-objects print-unit print-fuzz print-cflags install uninstall man-lint clean dist help force $(addprefix unit-,$(ROOMS))
