@@ -2,13 +2,13 @@
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
-CC      ?= gcc
 SAN     ?=
 STRICT  ?=
 FUZZ    ?=
 VERSION ?= 0.1.0
+# clang's sanitizers write all of their reports where log_path says; gcc's undefined-behaviour one does not.
 ifeq ($(origin CC),default)
-CC      := gcc
+CC      := $(if $(SAN)$(FUZZ),clang,gcc)
 endif
 
 .DEFAULT_GOAL := all
@@ -27,7 +27,7 @@ debian_of_glib-2.0  := libglib2.0-dev
 debian_of_jansson   := libjansson-dev
 debian_of_check     := check
 
-no_compiling := help clean format format-check layers man-lint dist uninstall lint strict asan tsan analyze check \
+no_compiling := help clean format format-check layers man-lint dist uninstall lint strict strict-gcc strict-clang asan tsan analyze check \
   fuzz-smoke compdb
 compiling    := $(if $(MAKECMDGOALS),$(filter-out $(no_compiling),$(MAKECMDGOALS)),all)
 needs_check  := $(filter test tests unit-%,$(compiling))
@@ -175,8 +175,10 @@ asan: ## `make test` with address and undefined-behaviour sanitizers
 	$(MAKE) SAN=address,undefined BUILD=$(BUILD)/asan test
 tsan: ## `make test` with the thread sanitizer
 	$(MAKE) SAN=thread BUILD=$(BUILD)/tsan test
-strict: ## build everything with gcc and with clang, warnings are errors
+strict: strict-gcc strict-clang ## build everything with gcc and with clang, warnings are errors
+strict-gcc:
 	$(MAKE) CC=gcc STRICT=1 BUILD=$(BUILD)/strict-gcc tests
+strict-clang:
 	$(MAKE) CC=clang STRICT=1 BUILD=$(BUILD)/strict-clang tests
 analyze: ## build with gcc's -fanalyzer
 	$(MAKE) CC=gcc BUILD=$(BUILD)/analyze CFLAGS='-O1 -g -fanalyzer' all
@@ -233,5 +235,5 @@ help: ## show this list
 	@echo '  Variables: BUILD=dir CC=clang SAN=address,undefined|thread STRICT=1 PREFIX=dir DESTDIR=dir'
 
 -include $(foreach d,$(ROOMS) tests/unit/* tests/fuzz tests/lib tests/bench tests/fake tests/fs,$(wildcard $(BUILD)/$(d)/*.d))
-.PHONY: all tests units fuzzers test check lint strict asan tsan analyze bench fuzz-smoke format format-check layers \
+.PHONY: all tests units fuzzers test check lint strict strict-gcc strict-clang asan tsan analyze bench fuzz-smoke format format-check layers \
   compdb objects print-objects print-unit print-fuzz print-cflags install uninstall man-lint clean dist help force $(addprefix unit-,$(ROOMS))

@@ -262,4 +262,10 @@ suite_count_reports() {
             not_ok "no sanitizer has anything to report (process ${report##*.})" "$(cat "$report")"
         fi
     done
+    # Some runtimes write to standard error whatever they are told.
+    for report in "$SUITE_TMP"/mount-*.log; do
+        if [ -e "$report" ] && grep -qE 'runtime error: |(ERROR|WARNING): [A-Za-z]*Sanitizer' "$report"; then
+            not_ok "no sanitizer has anything to report (${report##*/})" "$(cat "$report")"
+        fi
+    done
 }
