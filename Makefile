@@ -134,7 +134,7 @@ $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $$(helpers_$(1)) $(call
 	$(CC) $(ALL_CFLAGS) -o $$@ $$< $$(helpers_$(1)) $(call libs,$(1)) $(ALL_LDFLAGS) $(PKG_LIBS) $(CHECK_LIBS)
 units_$(1) := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/$(1)/test_*.c))
 unit-$(1): $$(units_$(1))
-	scripts/run-programs $$(units_$(1))
+	@scripts/run-programs $$(units_$(1))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rules,$(r))))
 
@@ -168,7 +168,7 @@ tests: $(PROGRAMS) $(UNITS) $(FUZZES) $(TOOLS) ## build the programs and all tha
 units: $(UNITS)
 fuzzers: $(FUZZES)
 test: $(UNITS) $(FUZZES) ## run the unit tests and replay the fuzz seeds
-	scripts/run-programs $(UNITS) $(FUZZES)
+	@scripts/run-programs $(UNITS) $(FUZZES)
 check: ## run every test and suite (scripts/test)
 	scripts/test
 asan: ## `make test` with address and undefined-behaviour sanitizers

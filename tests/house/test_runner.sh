@@ -53,6 +53,26 @@ check "what a suite leaves to at_exit is done even when it stops early" test -e 
 check_equal "a suite leaves no folder behind" '' "$(find "$SUITE_TMP" -mindepth 1 -maxdepth 1 -name 'imapfs-suite.*')"
 check_not "wait_until gives up" wait_until 0 false
 
+# Mounting, with the smallest thing that mounts in the place of imapfs.
+if why=$(scripts/fuse-ready 2>&1); then
+    mkdir "$SUITE_TMP/bin"
+    # shellcheck disable=SC2046 # words
+    gcc -D_GNU_SOURCE -DFUSE_USE_VERSION=314 tests/house/tiny_mount.c -o "$SUITE_TMP/bin/imapfs" \
+        $(pkg-config --cflags --libs fuse3)
+    with_bin='IMAPFS_BUILD=$SUITE_TMP/../bin; d="$SUITE_TMP/a b";'
+    check_equal "run_mount mounts and unmount ends it" '4 passed, 0 failed, 0 skipped;exit status 0;' \
+        "$(last_two "$with_bin"'check mounts run_mount "$d" any -o x; check is is_mounted "$d"
+            p=$MOUNT_PID; check unmounts unmount "$d"; check gone process_is_gone "$p"; suite_end')"
+    check_equal "a mount that fails is told from one that works" '1 passed, 0 failed, 0 skipped;exit status 0;' \
+        "$(last_two "$with_bin"'run_mount "$d" fail || ok refused; suite_end')"
+    check_equal "a suite that stops unmounts what it mounted" '0 passed, 1 failed, 0 skipped;exit status 1;' \
+        "$(last_two "$with_bin"'run_mount "$d" any; echo $MOUNT_PID >"$SUITE_TMP/../pid"; exit 0')"
+    check "what it mounted has ended" process_is_gone "$(cat "$SUITE_TMP/pid")"
+    check_not "nothing of it is mounted any more" grep -q "$SUITE_TMP" /proc/self/mountinfo
+else
+    skip "suites mount and unmount" "$why"
+fi
+
 # The sanitizers do report where the harness looks.
 if [ "$IMAPFS_SAN" = address ]; then
     printf '%s\n' '#include <stdlib.h>' 'int main(int c, char **v) { char *p = malloc(4); (void)v; return p[c + 3]; }' |

@@ -36,7 +36,7 @@ set -u
 
 SUITE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 SUITE_PASSED=0 SUITE_FAILED=0 SUITE_SKIPPED=0
-SUITE_NAME='' SUITE_TMP='' SUITE_ENDED=no
+SUITE_NAME='' SUITE_TMP='' SUITE_ENDED=no SUITE_DEPTH=0
 SUITE_AT_EXIT=()
 SUITE_MOUNTS=()
 declare -A SUITE_MOUNT_PID=()
@@ -101,24 +101,27 @@ skip_suite() {
 }
 
 check() {
-    local sentence=$1 output status=0
+    local sentence=$1 status=0 output=$SUITE_TMP/output.$((SUITE_DEPTH += 1))
     shift
-    output=$("$@" 2>&1 </dev/null) || status=$?
+    # In this shell, so that what a function sets (run_mount) is still there afterwards.
+    "$@" >"$output" 2>&1 </dev/null || status=$?
     if [ "$status" -eq 0 ]; then
         ok "$sentence"
     else
-        not_ok "$sentence" "\$ $*" "$output" "(exit status $status)"
+        not_ok "$sentence" "\$ $*" "$(cat "$output")" "(exit status $status)"
     fi
+    SUITE_DEPTH=$((SUITE_DEPTH - 1))
 }
 
 check_not() {
-    local sentence=$1 output
+    local sentence=$1 output=$SUITE_TMP/output.$((SUITE_DEPTH += 1))
     shift
-    if output=$("$@" 2>&1 </dev/null); then
-        not_ok "$sentence" "\$ $*" "$output" "(it succeeded, and should not have)"
+    if "$@" >"$output" 2>&1 </dev/null; then
+        not_ok "$sentence" "\$ $*" "$(cat "$output")" "(it succeeded, and should not have)"
     else
         ok "$sentence"
     fi
+    SUITE_DEPTH=$((SUITE_DEPTH - 1))
 }
 
 check_equal() {
