@@ -40,6 +40,8 @@ enum lock_rank {
     RANK_CONTROL,    /* app: the control socket */
     RANK_ENGINE,     /* engine: flights, waits, freshness */
     RANK_POOL,       /* imap: jobs and workers */
+    RANK_STREAM,     /* imap: resumable TLS sessions, a resolver's answer */
+    RANK_CRED,       /* app: the password */
     RANK_STORE_POOL, /* store: the free database connections */
     RANK_STORE,      /* store: the one writer */
     RANK_BODY,       /* store: the sizes of the body cache */
