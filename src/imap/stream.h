@@ -39,7 +39,8 @@ struct stream_options {
     int64_t connect_ms;      /* for resolving and connecting, all addresses together */
     int64_t tls_ms;          /* for the handshake */
     struct tls_context *tls; /* borrowed for the stream's life */
-    struct waker *cancel;    /* borrowed: while it is set every wait returns CANCELLED EINTR */
+    struct waker *cancel;    /* borrowed, may be NULL: while it is set everything that could wait
+                                returns CANCELLED EINTR */
 };
 
 struct stream;
@@ -48,15 +49,17 @@ struct stream;
  * Resolves (in a thread that may be left behind when the resolver stalls), connects (addresses
  * raced, RFC 8305: families interleaved, 250 ms apart), sets keepalive and TCP_USER_TIMEOUT and
  * TCP_NODELAY. No TLS yet. RETRY EHOSTDOWN (unknown host, refused, unreachable, deadline) with one
- * sentence that names host and port; CANCELLED EINTR.
+ * sentence that names host and port; CANCELLED EINTR; LOCAL EINVAL (no host), EMFILE, EAGAIN.
  */
 int stream_open(
     struct stream **ret, const struct stream_options *options, struct err *why) MUST_USE;
 
 /* The TLS handshake on what is connected. Bytes that were received before it and not yet consumed
- * are an error (HOSTILE EPROTO). LOCAL EACCES... with class RETRY and errno EHOSTDOWN for a
- * certificate that does not verify (a captive portal is "offline"): the sentence says expired,
- * self-signed, unknown authority, wrong name, or pin. */
+ * are an error (HOSTILE EPROTO). A certificate that does not verify is RETRY, because a captive
+ * portal is "offline", with errno EKEYREJECTED so that a first mount can tell: the sentence says
+ * expired, not yet valid, self-signed, unknown authority, another name, or pin, and what to do.
+ * Anything else that goes wrong is RETRY EHOSTDOWN/ETIMEDOUT or CANCELLED EINTR. After a failure
+ * the stream is good for stream_destroy only: reading and writing are refused. */
 int stream_start_tls(struct stream *stream, struct err *why) MUST_USE;
 bool stream_is_tls(const struct stream *stream);
 
