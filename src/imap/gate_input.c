@@ -28,8 +28,14 @@ static int refill(struct gate *gate, struct err *why)
 {
     gate->input_at = 0;
     gate->input_end = 0;
-    int64_t n = gate->source.read(
-        gate->source.arg, gate->input, GATE_INPUT_BYTES, current_deadline(gate), why);
+    int64_t deadline_ms = current_deadline(gate);
+    if (gate->touched && deadline_poll_ms(deadline_ms) == 0) {
+        /* A source may give what is there even after the deadline: bytes that trickle in would
+         * keep an answer going for ever. */
+        return err_set(why, ERR_RETRY, ETIMEDOUT, "the server's answer took too long");
+    }
+    int64_t n =
+        gate->source.read(gate->source.arg, gate->input, GATE_INPUT_BYTES, deadline_ms, why);
     if (n < 0) {
         return (int)n;
     }
