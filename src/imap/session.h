@@ -167,14 +167,17 @@ int session_fetch_rows(struct session *session, const struct row_request *reques
  * said whose it is. `data` in order. `end`: the FETCH response was complete; here the uid is always
  * known. A body that broke off gets `drop` instead of `end`. A body that came as a quoted string
  * goes the same way. `missing`: an answer named this UID but brought no body (NIL, or no BODY[] at
- * all) and no EXPUNGE explained it. Non-zero from begin, data or end gives the rest up, and the
- * session is dead.
+ * all) and no EXPUNGE explained it; told when all was answered. Non-zero from begin, data or end
+ * gives the rest up, and the session is dead. What the server sends is given as it is: bodies of
+ * UIDs that nobody asked for and a second body of the same UID too. A UID that is not in the set,
+ * or has ended before, is the caller's to refuse.
  */
 struct body_sink {
     int (*begin)(void *arg, struct imap_uid uid, uint64_t size_bytes, struct err *why);
     int (*data)(void *arg, const void *data, size_t len, struct err *why);
     int (*end)(void *arg, struct imap_uid uid, struct err *why);
     void (*drop)(void *arg);
+    void (*missing)(void *arg, struct imap_uid uid); /* may be NULL */
     void *arg;
 };
 
