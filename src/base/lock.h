@@ -17,7 +17,6 @@
 
 #if defined(__clang__)
 #define CAPABILITY(x) __attribute__((capability(x)))
-#define GUARDED_BY(x) __attribute__((guarded_by(x)))
 #define REQUIRES(x) __attribute__((requires_capability(x)))
 #define ACQUIRES(x) __attribute__((acquire_capability(x)))
 #define RELEASES(x) __attribute__((release_capability(x)))
@@ -25,13 +24,15 @@
 #define NO_LOCK_ANALYSIS __attribute__((no_thread_safety_analysis))
 #else
 #define CAPABILITY(x)
-#define GUARDED_BY(x)
 #define REQUIRES(x)
 #define ACQUIRES(x)
 #define RELEASES(x)
 #define ASSERTS_HELD(x)
 #define NO_LOCK_ANALYSIS
 #endif
+
+/* For the reader: in C, clang cannot yet resolve a neighbouring member in guarded_by(). */
+#define GUARDED_BY(x)
 
 /* Every lock of the program, lowest rank first. */
 enum lock_rank {
