@@ -40,10 +40,13 @@ int fs_create(struct fs **ret, const struct fs_options *options, struct err *why
 /* ENOENT, ENOTDIR, ENOTEMPTY, EACCES, ENODEV (no /dev/fuse), each with a sentence. The mount point
  * must be an empty directory that is no symlink. */
 int fs_mount(struct fs *fs, const char *mountpoint, struct err *why) MUST_USE;
-/* Serves until unmounted or stopped; 0, or -errno when the kernel's connection failed. */
+/* Serves until unmounted or stopped, then unmounts; every request is answered when it returns.
+ * 0, or -errno when the kernel's connection failed. */
 int fs_run(struct fs *fs) MUST_USE;
 /* Ends fs_run; any thread; not from a signal handler. */
 void fs_stop(struct fs *fs);
-void fs_destroy(struct fs **fs); /* unmounts if still mounted */
+/* Unmounts if still mounted. Not before the engine is destroyed, which reports to the listener
+ * until then. */
+void fs_destroy(struct fs **fs);
 
 #endif

@@ -1,0 +1,40 @@
+/*
+ * fs/notify.h - tells the kernel what it should forget.
+ *
+ * News is queued by anybody and told by one thread, which holds no lock meanwhile, since the kernel
+ * may make it wait: for a name, until no request in that directory is under way. No answer to a
+ * request depends on news having been told. The queue is bounded: what overflows is lost, and the
+ * kernel forgets by itself after LIFETIME_S.
+ */
+#ifndef IMAPFS_FS_NOTIFY_H
+#define IMAPFS_FS_NOTIFY_H
+
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "model/ids.h"
+
+struct fs;
+struct notify;
+
+struct notify *notify_create(struct fs *fs) MUST_USE;
+void notify_destroy(struct notify **notify);
+
+/* Begins to tell what is queued; -errno (EAGAIN: no thread). Once. */
+int notify_start(struct notify *notify) MUST_USE;
+/* Ends the thread and waits for it: its last word to the kernel may wait for requests that others
+ * must still answer. What is queued is dropped. */
+void notify_stop(struct notify *notify);
+
+/* Any thread; never waits. */
+void notify_entry(struct notify *notify, struct inode_no parent, const char *name,
+    struct inode_no child, bool gone);
+void notify_inode(struct notify *notify, struct inode_no ino, bool data);
+/* A request that may have kept a directory locked was answered. */
+void notify_dir_released(struct notify *notify);
+
+/* Whether the kernel may still believe an old size of the file: news of it is not told yet, or was
+ * lost lately. */
+bool notify_is_pending(struct notify *notify, struct inode_no ino);
+
+#endif
