@@ -254,8 +254,9 @@ static int read_tagged(struct gate *gate, struct slice line, struct err *why)
     const char *tag_end = word_end(line.at, line.end);
     const char *word = skip_spaces(tag_end, line.end);
     const char *behind = word_end(word, line.end);
-    const char *known = status_word(word, behind, true);
-    if (tag_end == line.at || known == NULL) {
+    bool has_tag = tag_end > line.at && memchr(line.at, '\0', (size_t)(tag_end - line.at)) == NULL;
+    const char *known = has_tag ? status_word(word, behind, true) : NULL;
+    if (known == NULL) {
         response->malformed = true;
         behind = word;
     }
