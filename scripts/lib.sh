@@ -4,7 +4,7 @@
 # Sums over everything that was run.
 PASSED=0 FAILED=0 SKIPPED=0
 FAILED_NAMES=()
-RUNNING_GROUP=''
+RUNNING_GROUP='' RUNNING_OUTPUT=''
 
 say() {
     printf '== %s\n' "$*"
@@ -51,11 +51,14 @@ run_bounded() { # SECONDS COMMAND...
     return $status
 }
 
-# For traps: ends what run_bounded is running.
+# For traps: ends what run_bounded is running, and forgets what it said.
 end_running() {
     if [ -n "$RUNNING_GROUP" ]; then
         kill -TERM -- "-$RUNNING_GROUP" 2>/dev/null || true
         wait "$RUNNING_GROUP" 2>/dev/null || true
+    fi
+    if [ -n "$RUNNING_OUTPUT" ]; then
+        rm -f "$RUNNING_OUTPUT"
     fi
 }
 
@@ -65,6 +68,7 @@ run_counted() { # NAME SECONDS COMMAND...
     local name=$1 seconds=$2 output status=0 started=$SECONDS counts passed=0 failed=0 skipped=0 why=''
     shift 2
     output=$(mktemp "${TMPDIR:-/tmp}/imapfs-output.XXXXXX")
+    RUNNING_OUTPUT=$output
     run_bounded "$seconds" "$@" >"$output" 2>&1 || status=$?
     counts=$(counts_of "$output")
     if [ -n "$counts" ]; then
@@ -91,6 +95,7 @@ run_counted() { # NAME SECONDS COMMAND...
         grep '# SKIP' "$output" || true
     fi
     rm -f "$output"
+    RUNNING_OUTPUT=''
 }
 
 # The closing line, and the exit status that goes with it.
