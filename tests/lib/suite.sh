@@ -56,6 +56,7 @@ suite() {
     mkdir "$SUITE_TMP/reports"
     sanitizer_options "$SUITE_TMP/reports/san"
     export IMAPFS_BUILD IMAPFS_SAN
+    export PYTHONDONTWRITEBYTECODE=1
     trap suite_leave EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
