@@ -2,10 +2,11 @@
  * imap/pool.h - the account's connections: workers that each own one session, and the queue of jobs
  * for them.
  *
- * pool_submit and pool_cancel may be called by any thread and never wait for the network. `run` and
- * `done` are called in a worker, without any lock. Workers connect when there is work, at most
- * `connections` at once; one is kept free of low priorities so that an interactive job never waits
- * behind them. Idle sessions are kept for a while and checked before use.
+ * pool_submit and pool_cancel may be called by any thread and never wait for the network. `run` is
+ * called in a worker, `done` in a worker or the pool's clerk (jobs that never ran), both without
+ * any lock; `done` is to be short. Workers connect when there is work, at most `connections` at
+ * once; one is kept free of low priorities so that an interactive job never waits behind them. Idle
+ * sessions are kept for a while and checked before use.
  */
 #ifndef IMAPFS_IMAP_POOL_H
 #define IMAPFS_IMAP_POOL_H
@@ -70,8 +71,11 @@ int pool_connect(struct pool *pool, struct err *why) MUST_USE;
 
 /* Takes no ownership: the job lives until `done`. While connecting fails: interactive jobs fail at
  * once with the connection's error if the last attempt is younger than its back-off (1 s doubling
- * to 30 s, with jitter), else they trigger an attempt. After AUTH_FAILED all jobs fail with it, and
- * an attempt is made at most every 60 s doubling to 15 min. */
+ * to 30 s, with jitter), else they trigger an attempt; other jobs wait for the next attempt, and
+ * the one that made it fails with it. After AUTH_FAILED all jobs fail with it, and an attempt is
+ * made at most every 60 s doubling to 15 min. While some session lives, a failed attempt for
+ * another one fails no job: they wait for those there are (a server that allows fewer connections
+ * than we do). */
 void pool_submit(struct pool *pool, struct pool_job *job);
 
 /* Ends a job early: a queued one is done with CANCELLED; of a running one the session's waits are
