@@ -15,7 +15,7 @@
 /* CLEANUP(fd_close) int fd = -1; runs cleanup_fd_close(&fd) when the scope ends. */
 #define CLEANUP(what) __attribute__((cleanup(cleanup_##what)))
 
-static inline void cleanup_fd_close(int *fd)
+static inline void cleanup_fd_close(const int *fd)
 {
     if (*fd >= 0) {
         (void)close(*fd); /* a reader's descriptor: nothing is lost */

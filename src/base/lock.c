@@ -20,8 +20,8 @@ struct held_locks {
     int count;
 };
 
-/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): each thread's own, only for
- * assertions */
+/* Each thread's own, only for assertions. */
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
 static _Thread_local struct held_locks held;
 
 static bool is_held(const struct lock *lock)
