@@ -63,7 +63,7 @@ int stream_connect(const struct stream_options *options, const struct addrinfo *
 /* stream_tls_context.c */
 void tls_context_remember(struct tls_context *context, const struct stream *stream,
     SSL_SESSION *session); /* takes the reference */
-/* A session for this endpoint or NULL; the caller frees it. */
+/* The newest session for this endpoint or NULL; the caller frees it. */
 SSL_SESSION *tls_context_recall(struct tls_context *context, const struct stream *stream);
 
 /* stream_tls.c: as stream_read and stream_write, with TLS. */

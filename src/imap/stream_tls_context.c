@@ -145,20 +145,29 @@ void tls_context_remember(
     session_finish(&forgotten);
 }
 
-/* The newest; it leaves the context, because a ticket of TLS 1.3 should be used once only
- * (RFC 8446 C.4). */
+/* A ticket of TLS 1.3 should be used once only (RFC 8446 C.4): it leaves the context, and the
+ * connection brings new ones. A session of TLS 1.2 is not always replaced: it stays. */
+static SSL_SESSION *lend_locked(struct tls_context *context, size_t i) REQUIRES(context->lock)
+{
+    SSL_SESSION *session = context->sessions[i].session;
+    (void)SSL_SESSION_up_ref(session); /* a counter, it cannot fail */
+    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
+        struct tls_session used = take_out_locked(context, i);
+        session_finish(&used);
+    }
+    return session;
+}
+
 SSL_SESSION *tls_context_recall(struct tls_context *context, const struct stream *stream)
 {
-    struct tls_session found = {NULL, NULL, NULL};
+    SSL_SESSION *found = NULL;
     lock_take(&context->lock);
-    for (size_t i = context->session_count; i > 0 && found.session == NULL; i--) {
+    for (size_t i = context->session_count; i > 0 && found == NULL; i--) {
         const struct tls_session *kept = &context->sessions[i - 1];
         if (strcmp(kept->host, stream->host) == 0 && strcmp(kept->port, stream->port) == 0) {
-            found = take_out_locked(context, i - 1);
+            found = lend_locked(context, i - 1);
         }
     }
     lock_release(&context->lock);
-    free(found.host);
-    free(found.port);
-    return found.session;
+    return found;
 }
