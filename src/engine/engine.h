@@ -22,6 +22,7 @@
 #include "store/store.h"
 
 struct engine;
+struct flight;
 
 /* What the kernel may have cached and should forget; implemented by fs. Called without a lock, must
  * only queue. */
@@ -62,13 +63,16 @@ void engine_destroy(struct engine **engine);
 enum { PARKED = 1 };
 
 /* Embedded in the caller's request; the caller's memory, untouched by the engine after `done` began
- * or engine_cancel returned true. */
+ * or engine_cancel returned true. All but `done` begins as zeroes. */
 struct wait {
-    void (*done)(struct wait *wait, int result); /* 0: look again; -errno: give the caller this */
+    /* 0: look again; -errno: give the caller this. May come before the call that parked returns. */
+    void (*done)(struct wait *wait, int result);
     /* the engine's own */
     struct wait *next, *prev;
-    void *flight;
+    struct flight *flight;
     int64_t deadline_ms;
+    unsigned manner;
+    int result;
 };
 
 /* True: the wait was still parked and is now forgotten; `done` will not come. False: `done` came or
