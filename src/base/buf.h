@@ -16,9 +16,10 @@ struct buf {
     size_t capacity;
 };
 
-/* clang-format off */
-#define BUF_INIT {NULL, 0, 0}
-/* clang-format on */
+#define BUF_INIT                                                                                   \
+    {                                                                                              \
+        NULL, 0, 0                                                                                 \
+    }
 
 /* Appends `len` bytes, which must not lie inside the buffer itself. `data` may be NULL when `len`
  * is 0. */

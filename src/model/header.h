@@ -24,9 +24,10 @@ struct header_fields {
     struct buf storage;
 };
 
-/* clang-format off */
-#define HEADER_FIELDS_INIT {{NULL, NULL, NULL, NULL}, BUF_INIT}
-/* clang-format on */
+#define HEADER_FIELDS_INIT                                                                         \
+    {                                                                                              \
+        {NULL, NULL, NULL, NULL}, BUF_INIT                                                         \
+    }
 
 /*
  * Reads Date, Subject, From and Message-ID (the first of each; names in any case) from a header
