@@ -25,14 +25,15 @@ static void reply_open(
 
 /*
  * The bytes of an inode never change, so what the kernel has cached stays right. Its idea of the
- * size may be wrong until the body came, and a read would then be cut off or padded. The engine
- * reports a corrected size before it hands out the body; while the kernel has not heard of it (no
- * answer may wait for that), the file is read past the kernel's cache, which goes by the bytes that
- * are there.
+ * size may be wrong until the body came; a read or a mapping would then be cut off. The engine
+ * reports a corrected size before it hands out the body. If the kernel was not told yet, it is told
+ * here: forgetting attributes takes no lock in the kernel and so cannot wait for this very answer.
+ * Should it fail, the file is read past the kernel's cache, by the bytes that are there.
  */
 static void choose_caching(struct fs *fs, struct inode_no ino, struct fuse_file_info *fi)
 {
-    bool doubtful = notify_is_pending(fs->notify, ino);
+    bool doubtful = notify_is_pending(fs->notify, ino) &&
+                    fuse_lowlevel_notify_inval_inode(fs->session, ino.value, -1, 0) != 0;
     fi->direct_io = doubtful;
     fi->keep_cache = !doubtful;
 }
