@@ -104,6 +104,7 @@ def subjects():
     raw = "Grüße".encode()
     yield s("split-char", b"=?utf-8?Q?Gr=C3?= =?utf-8?Q?=BC=C3=9Fe?=", "a character split over two words")
     yield s("split-char-b", b"=?utf-8?B?R3LD?=\r\n =?utf-8?B?vMOfZQ==?=", "the same in B")
+    yield s("padded-words", b"=?utf-8?B?YQ==?= =?utf-8?B?Yg==?= =?utf-8?B?0LbQtg==?=", "padding inside a run of words")
     yield s("bad-end", b"=?utf-8?Q?no end", "word without an end")
     yield s("bad-charset", b"=?x-no-such?Q?caf=E9?= after", "unknown charset")
     yield s("bad-base64", b"=?utf-8?B?@@@@?= after", "no base64")
