@@ -104,8 +104,8 @@ static const struct {
     {"=?../../../x?q?abc?=", "abc"},
     {"=?/etc/passwd?q?abc?=", "abc"},
     {"=?utf-8//TRANSLIT?q?abc?=", "abc"},
-    {"=?iso-8859-15?q?=A4?=", "€"},
-    {"=?iso-8859-15//?q?=A4?=", "¤"}, /* of no known charset: not UTF-8, so taken for Latin-1 */
+    {"=?koi8-r?q?=C1?=", "а"},
+    {"=?koi8-r//?q?=C1?=", "Á"}, /* of no known charset: not UTF-8, so taken for Latin-1 */
     {"=?broken", "=?broken"},
 };
 
