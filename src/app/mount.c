@@ -126,13 +126,16 @@ static int open_fs(struct mount *mount, struct err *why)
     return fs_create(&mount->fs, &options, why);
 }
 
-static int open_signals(struct mount *mount, struct err *why)
+/* From here on a signal is an orderly end; before, when nothing is mounted yet, it simply ends the
+ * process. */
+static int take_signals(struct mount *mount, struct err *why)
 {
     sigset_t signals;
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     mount->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     int result = mount->signal_fd < 0 ? -errno : waker_init(&mount->served);
     if (result < 0) {
@@ -140,6 +143,16 @@ static int open_signals(struct mount *mount, struct err *why)
             strerrordesc_np(-result));
     }
     return 0;
+}
+
+static int start_engine(struct mount *mount, struct err *why)
+{
+    return engine_start(mount->engine, why);
+}
+
+static int mount_fs(struct mount *mount, struct err *why)
+{
+    return fs_mount(mount->fs, mount->options.places->mountpoint, why);
 }
 
 static int open_control(struct mount *mount, struct err *why)
@@ -150,8 +163,8 @@ static int open_control(struct mount *mount, struct err *why)
 
 int mount_create(struct mount **ret, const struct mount_options *options, struct err *why)
 {
-    static int (*const STEPS[])(struct mount *, struct err *) = {
-        open_signals, open_store, open_pool, open_engine, open_fs};
+    static int (*const STEPS[])(struct mount *, struct err *) = {open_store, open_pool, open_engine,
+        open_fs, start_engine, open_control, take_signals, mount_fs};
     struct mount *mount = alloc_zeroed(1, sizeof *mount);
     mount->options = *options;
     mount->signal_fd = -1;
@@ -161,15 +174,6 @@ int mount_create(struct mount **ret, const struct mount_options *options, struct
     int result = 0;
     for (size_t i = 0; result == 0 && i < G_N_ELEMENTS(STEPS); i++) {
         result = STEPS[i](mount, why);
-    }
-    if (result == 0) {
-        result = engine_start(mount->engine, why);
-    }
-    if (result == 0) {
-        result = open_control(mount, why);
-    }
-    if (result == 0) {
-        result = fs_mount(mount->fs, options->places->mountpoint, why);
     }
     if (result < 0) {
         mount_destroy(&mount);

@@ -27,8 +27,7 @@ struct mount_options {
  * warning is logged).
  */
 int mount_create(struct mount **ret, const struct mount_options *options, struct err *why) MUST_USE;
-/* Serves until it is unmounted, or SIGINT, SIGTERM or SIGHUP comes (which the caller has blocked in
- * every thread). 0 or -errno. */
+/* Serves until it is unmounted, or SIGINT, SIGTERM or SIGHUP comes. 0 or -errno. */
 int mount_serve(struct mount *mount) MUST_USE;
 void mount_destroy(struct mount **mount);
 

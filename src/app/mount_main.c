@@ -35,13 +35,7 @@ static void protect_process(void)
 #if !SANITIZED /* their leak check reads the memory of its own process */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
-    sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigaddset(&signals, SIGPIPE);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 static int complain(const struct err *why)
@@ -89,9 +83,12 @@ static int run(const struct settings *settings)
         return complain(&why);
     }
     int status = EXIT_FAILURE;
-    if (cred_create(&cred, settings, &why) < 0 || cred_prompt(cred, &why) < 0 ||
-        (!settings->foreground && background_start(&background, &why) < 0)) {
+    /* The password's memory is wiped in children: the process that serves asks for it. */
+    if (!settings->foreground && background_start(&background, &why) < 0) {
         (void)complain(&why);
+    } else if (cred_create(&cred, settings, &why) < 0 || cred_prompt(cred, &why) < 0) {
+        (void)complain(&why);
+        background_failed(&background, status);
     } else {
         g_mime_init();
         status = mount_and_serve(settings, &places, cred, &background);
