@@ -38,6 +38,7 @@ struct stream {
     bool secure; /* the handshake is done and everything about the certificate is right */
     bool failed; /* TLS must not say goodbye any more */
     bool at_end; /* the socket gave its end */
+    int failure; /* errno with which the socket failed below TLS, or 0 */
     char *host;
     char *port;
     int64_t tls_ms;

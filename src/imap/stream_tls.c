@@ -14,12 +14,14 @@
 
 static int socket_write(BIO *bio, const char *data, size_t len, size_t *ret_written)
 {
-    const struct stream *stream = BIO_get_data(bio);
+    struct stream *stream = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     ssize_t n = send(stream->fd, data, len, MSG_NOSIGNAL);
     if (n < 0) {
         if (errno == EAGAIN || errno == EINTR) {
             BIO_set_retry_write(bio);
+        } else {
+            stream->failure = errno;
         }
         return 0;
     }
@@ -34,6 +36,8 @@ static int socket_read(BIO *bio, char *data, size_t size, size_t *ret_read)
     ssize_t n = recv(stream->fd, data, size, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         BIO_set_retry_read(bio);
+    } else if (n < 0) {
+        stream->failure = errno;
     }
     if (n == 0) {
         stream->at_end = true;
@@ -118,7 +122,6 @@ static int bad_certificate(const struct stream *stream, long code, struct err *w
 /* The sentence for an operation of OpenSSL that failed for good. */
 static int tls_failure(struct stream *stream, int ssl_error, struct err *why)
 {
-    int reason = errno;
     stream->failed = true;
     unsigned long code = ERR_peek_error();
     const char *words = ERR_reason_error_string(code);
@@ -127,13 +130,17 @@ static int tls_failure(struct stream *stream, int ssl_error, struct err *why)
     if (ssl_error == SSL_ERROR_ZERO_RETURN) {
         return err_set(why, ERR_RETRY, EHOSTDOWN, "%s closed the connection", stream->host);
     }
-    if (stream->at_end || number == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+    if (stream->failure != 0) {
+        return err_set(why, ERR_RETRY, EHOSTDOWN, "the connection to %s broke off: %s",
+            stream->host, strerrordesc_np(stream->failure));
+    }
+    if (stream->at_end && !stream->secure) {
+        return err_set(why, ERR_RETRY, EHOSTDOWN,
+            "%s closed the connection while TLS was being set up", stream->host);
+    }
+    if (stream->at_end) {
         return err_set(why, ERR_RETRY, EHOSTDOWN,
             "the connection to %s was cut without TLS's goodbye", stream->host);
-    }
-    if (ssl_error == SSL_ERROR_SYSCALL) {
-        return err_set(why, ERR_RETRY, EHOSTDOWN, "the connection to %s broke off: %s",
-            stream->host, strerrordesc_np(reason));
     }
     if (number == SSL_R_UNSUPPORTED_PROTOCOL || number == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION) {
         return err_set(
@@ -267,7 +274,6 @@ int stream_start_tls(struct stream *stream, struct err *why)
     int64_t deadline_ms = deadline_in(stream->tls_ms);
     for (;;) {
         ERR_clear_error();
-        errno = 0;
         int result = SSL_do_handshake(stream->ssl);
         if (result == 1) {
             break;
@@ -293,7 +299,6 @@ int64_t stream_tls_read(
 {
     for (;;) {
         ERR_clear_error();
-        errno = 0;
         size_t n = 0;
         int result = SSL_read_ex(stream->ssl, data, size, &n);
         if (result == 1 && n > 0) {
@@ -312,7 +317,6 @@ int stream_tls_write(
     const char *at = data;
     while (len > 0) {
         ERR_clear_error();
-        errno = 0;
         size_t n = 0;
         int result = SSL_write_ex(stream->ssl, at, len, &n);
         if (result == 1) {

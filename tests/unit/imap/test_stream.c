@@ -10,7 +10,7 @@
 #include "imap/stream_inside.h"
 #include "tls_server.h"
 
-#define LONG_MS 60000
+#define LONG_MS INT64_C(60000)
 #define SHORT_MS 30 /* where what is waited for never comes */
 
 /* A server with a certificate for 127.0.0.1 and a client that trusts it. */
@@ -201,14 +201,14 @@ static void fill_queue(const char *port, int *fds, size_t count)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-        .sin_port = htons((uint16_t)atoi(port))};
+        .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
     for (size_t i = 0; i < count; i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         ck_assert_int_ge(fds[i], 0);
         (void)connect(fds[i], (struct sockaddr *)&address, sizeof address);
         if (i == 0) {
             struct pollfd wait = {.fd = fds[i], .events = POLLOUT, .revents = 0};
-            ck_assert_int_eq(poll(&wait, 1, LONG_MS), 1);
+            ck_assert_int_eq(poll(&wait, 1, (int)LONG_MS), 1);
         }
     }
 }
@@ -412,7 +412,7 @@ START_TEST(what_waits_in_the_clear_when_tls_starts_is_an_attack)
     struct stream *stream = open_clear(&world);
     read_exactly(&world, stream, "* OK"); /* the rest is there, or comes at once */
     struct pollfd wait = {.fd = stream->fd, .events = POLLIN, .revents = 0};
-    ck_assert_int_eq(poll(&wait, 1, LONG_MS), 1);
+    ck_assert_int_eq(poll(&wait, 1, (int)LONG_MS), 1);
     ck_assert(stream_has_input(stream));
     int r = stream_start_tls(stream, &world.why);
     assert_failed(&world, r, ERR_HOSTILE, EPROTO, "before TLS");
@@ -494,7 +494,7 @@ START_TEST(only_data_or_an_end_is_input)
     server_start(&world.server);
     struct stream *stream = open_tls(&world);
     struct pollfd wait = {.fd = stream->fd, .events = POLLIN, .revents = 0};
-    ck_assert_int_eq(poll(&wait, 1, LONG_MS), 1); /* the tickets */
+    ck_assert_int_eq(poll(&wait, 1, (int)LONG_MS), 1); /* the tickets */
     ck_assert(!stream_has_input(stream));
     stream_destroy(&stream);
     world_end(&world);
