@@ -101,7 +101,9 @@ void pool_enqueue_locked(struct pool *pool, struct pool_job *job, bool in_front)
         list->last = job;
     }
     pool->queued++;
-    if (job->deadline_ms < pool->clerk_wakes_ms) {
+    /* Its own deadline, or the time of the next attempt, may come before the clerk would look. */
+    if (job->deadline_ms < pool->clerk_wakes_ms ||
+        (pool->next_attempt_ms != 0 && pool->next_attempt_ms < pool->clerk_wakes_ms)) {
         cond_wake_one(&pool->clerk_news);
     }
 }
