@@ -42,18 +42,24 @@ int body_writer_commit(struct body_writer **writer, struct imap_uid uid, struct 
     bool *ret_size_changed, struct err *why) MUST_USE;
 void body_writer_drop(struct body_writer **writer);
 
-/* Deletes least recently used bodies until the cache is within its limit; and what lies there for
- * no message. May take long: a thread of its own calls it. `protect_s`: bodies used within the last
- * so many seconds stay (what was just read). */
+/* Deletes least recently used bodies when the cache is over its limit, until it is a sixteenth
+ * below it (so that not every body that comes begins this anew); and what lies there for no
+ * message. May take long: a thread of its own calls it; 0 at once when another is at it.
+ * `protect_s`: bodies used within the last so many seconds stay (what was just read), even if the
+ * limit is not reached. */
 int store_body_trim(struct store *store, int64_t protect_s, struct err *why) MUST_USE;
 struct body_totals {
     uint64_t bytes, files;
 };
+/* Of the whole cache once it was counted (by a trim, or noted by a clean end), before of this run.
+ */
 void store_body_totals(struct store *store, struct body_totals *ret);
+/* Also true while nobody has counted what an earlier run left: a trim does. */
 bool store_body_over_limit(struct store *store);
 
 /* Makes what was cached so far survive a power cut (syncfs) and notes it: bodies younger than the
- * last such note are dropped at the next start after an unclean end. */
+ * last such note are dropped at the next start after an unclean end of the machine. May take long.
+ * 0 at once when another thread is at it. */
 int store_body_settle(struct store *store, struct err *why) MUST_USE;
 
 #endif

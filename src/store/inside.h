@@ -45,7 +45,7 @@ struct store {
     struct lock body_lock; /* RANK_BODY */
     uint64_t body_bytes GUARDED_BY(body_lock), body_files GUARDED_BY(body_lock);
     bool body_counted GUARDED_BY(body_lock); /* the two are of the whole cache */
-    bool trimming GUARDED_BY(body_lock);
+    bool trimming GUARDED_BY(body_lock), settling GUARDED_BY(body_lock);
     uint64_t next_incoming GUARDED_BY(body_lock);
     int64_t settled_ns GUARDED_BY(body_lock); /* bodies not younger than this are on the disk */
     struct proof proofs[PROOFS_KEPT] GUARDED_BY(body_lock);

@@ -115,7 +115,18 @@ static int settle(struct store *store, bool clean, struct err *why)
 
 int store_body_settle(struct store *store, struct err *why)
 {
-    return settle(store, false, why);
+    lock_take(&store->body_lock);
+    bool busy = store->settling;
+    store->settling = true;
+    lock_release(&store->body_lock);
+    if (busy) {
+        return 0;
+    }
+    int rc = settle(store, false, why);
+    lock_take(&store->body_lock);
+    store->settling = false;
+    lock_release(&store->body_lock);
+    return rc;
 }
 
 int settle_close(struct store *store, struct err *why)

@@ -96,7 +96,9 @@ struct change_listener {
 };
 
 /* The tree is now exactly this, in one transaction: rows keep their id by raw name, the others go
- * with their messages. */
+ * with their messages (which are not told one by one). A mailbox that moved in the tree is RENAMED
+ * under its old parent and component; one that cannot be selected any more loses its messages.
+ * -EINVAL (BUG): a raw name, or a component among siblings, comes twice. */
 int store_tree_replace(struct store *store, const struct tree_node *nodes, size_t count,
     const struct change_listener *listener, struct err *why) MUST_USE;
 
@@ -127,8 +129,9 @@ struct message_new {
 };
 
 /* Adds messages in one transaction (UIDs already there are left alone) and ranks equal names by
- * UID, telling of names that shift. -ESTALE (CONFLICT): the mailbox has another UIDVALIDITY by now
- * or is gone. */
+ * UID, telling of names that shift. Additions are told only of a mailbox that was complete before:
+ * nobody holds a whole listing of another. -ESTALE (CONFLICT): the mailbox has another UIDVALIDITY
+ * by now, or none, or is gone. */
 int store_messages_add(struct store *store, struct mailbox_id mailbox, uint32_t uidvalidity,
     const struct message_new *rows, size_t count, const struct change_listener *listener,
     struct err *why) MUST_USE;
@@ -139,7 +142,7 @@ struct message_flags {
 };
 
 /* What one synchronisation found, in one transaction: gone UIDs, changed flags, and the counters
- * that cover them. */
+ * that cover them. Changed flags are not told: the kernel keeps none. */
 struct mailbox_synced {
     uint32_t uidvalidity;      /* must be the row's, else -ESTALE (CONFLICT) */
     const struct uidset *gone; /* may be NULL */
