@@ -419,10 +419,17 @@ static bool play(struct link *link, const char *line)
 static void *run_link(void *arg)
 {
     struct link *link = arg;
-    char **lines = g_strsplit(link->text, "\n", 0);
-    for (size_t i = 0; lines[i] != NULL && play(link, lines[i]); i++) {
+    const char *at = link->text;
+    const char *end = at + strlen(at);
+    bool going = true;
+    while (going && at < end) {
+        const char *behind = memchr(at, '\n', (size_t)(end - at));
+        behind = behind != NULL ? behind : end;
+        char *line = g_strndup(at, (size_t)(behind - at));
+        going = play(link, line);
+        g_free(line);
+        at = behind < end ? behind + 1 : end;
     }
-    g_strfreev(lines);
     if (link->ssl != NULL) {
         (void)SSL_shutdown(link->ssl);
         SSL_free(link->ssl);
