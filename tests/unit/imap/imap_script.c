@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -189,9 +190,11 @@ static void expand(const struct link *link, const char *text, GString *ret)
             g_string_append(ret, link->tags[link->tag_count - 1]);
             at++;
         } else if (*at == '$' && g_ascii_isdigit(at[1])) {
-            size_t index = (size_t)(at[1] - '1');
-            g_string_append(ret, index < link->tag_count ? link->tags[index] : "?");
-            at++;
+            char *behind;
+            size_t number = strtoul(at + 1, &behind, 10);
+            bool known = number >= 1 && number <= link->tag_count;
+            g_string_append(ret, known ? link->tags[number - 1] : "?");
+            at = behind - 1;
         } else {
             g_string_append_c(ret, *at);
         }
