@@ -121,34 +121,85 @@ void header_fields_finish(struct header_fields *fields)
     fields->fields = (struct name_fields){NULL, NULL, NULL, NULL};
 }
 
-/*
- * RFC 2047: "=?charset?encoding?text?=". The charset goes to iconv, whose names may carry suffixes
- * ("//...") and, in some C libraries, paths: whatever no charset is named with becomes '_', and the
- * word is of an unknown charset.
- */
-static void neutralise_charsets(char *value)
+/* One RFC 2047 encoded word "=?charset?encoding?text?=", all parts borrowed. */
+struct encoded_word {
+    const char *charset, *text;
+    size_t charset_len, text_len;
+    size_t len; /* of all of it; 0: this is no word, only its charset was found */
+    bool base64;
+};
+
+/* Reads what `at`, which begins with "=?", begins with. */
+static struct encoded_word word_read(const char *at)
 {
-    for (char *at = strstr(value, "=?"); at != NULL; at = strstr(at, "=?")) {
-        at += 2;
-        size_t charset_len = strcspn(at, "?");
-        if (at[charset_len] == '\0') {
-            return; /* no word can end any more */
-        }
-        for (size_t i = 0; i < charset_len; i++) {
-            if (!g_ascii_isalnum(at[i]) && strchr("-_.:+()*", at[i]) == NULL) {
-                at[i] = '_';
-            }
-        }
-        at += charset_len;
+    struct encoded_word word = {.charset = at + 2, .charset_len = strcspn(at + 2, "?")};
+    const char *mark = word.charset + word.charset_len;
+    if (mark[0] != '?' || mark[1] == '\0' || mark[2] != '?') {
+        return word;
     }
+    word.base64 = mark[1] == 'B' || mark[1] == 'b';
+    word.text = mark + 3;
+    word.text_len = strcspn(word.text, "? ");
+    const char *end = word.text + word.text_len;
+    word.len = end[0] == '?' && end[1] == '=' ? (size_t)(end + 2 - at) : 0;
+    return word;
+}
+
+/* The charset goes to iconv, whose names may carry suffixes ("//...") and, in some C libraries,
+ * paths: whatever no charset is named with becomes '_', and the word is of an unknown charset. */
+static void append_charset(struct buf *ret, const struct encoded_word *word)
+{
+    for (size_t i = 0; i < word->charset_len; i++) {
+        char c = word->charset[i];
+        buf_append_char(ret, g_ascii_isalnum(c) || strchr("-_.:+()*", c) != NULL ? c : '_');
+    }
+}
+
+/*
+ * GMime joins the texts of neighbouring base64 words before it decodes them (a character may be
+ * split over two), and so loses all that follows a padded one; many programs pad each word. Padded
+ * words are given to it as quoted-printable, which joins well.
+ */
+static void append_padded(struct buf *ret, const struct encoded_word *word)
+{
+    CLEANUP(free) char *base64 = g_strndup(word->text, word->text_len);
+    gsize len = 0;
+    CLEANUP(free) guchar *bytes = g_base64_decode(base64, &len);
+    buf_append_text(ret, "?Q?");
+    for (gsize i = 0; i < len; i++) {
+        buf_printf(ret, "=%02X", (unsigned)bytes[i]);
+    }
+    buf_append_text(ret, "?=");
+}
+
+/* The value with its encoded words made fit for GMime. */
+static void respell(struct buf *ret, const char *value)
+{
+    const char *done = value;
+    for (const char *at = strstr(value, "=?"); at != NULL; at = strstr(done, "=?")) {
+        struct encoded_word word = word_read(at);
+        buf_append(ret, done, (size_t)(at + 2 - done));
+        append_charset(ret, &word);
+        done = word.charset + word.charset_len;
+        if (word.len > 0 && word.base64 && word.text_len > 0 &&
+            word.text[word.text_len - 1] == '=') {
+            append_padded(ret, &word);
+            done = at + word.len;
+        } else if (word.len > 0) {
+            buf_append(ret, done, (size_t)(at + word.len - done));
+            done = at + word.len;
+        }
+    }
+    buf_append_text(ret, done);
 }
 
 char *header_decode(const char *value)
 {
     CLEANUP(free) char *cut = alloc_zeroed(HEADER_VALUE_MAX + 1, 1);
     memcpy(cut, value, strnlen(value, HEADER_VALUE_MAX));
-    neutralise_charsets(cut);
-    char *decoded = g_mime_utils_header_decode_text(NULL, cut);
+    CLEANUP(buf) struct buf spelt = BUF_INIT;
+    respell(&spelt, cut);
+    char *decoded = g_mime_utils_header_decode_text(NULL, buf_text(&spelt));
     const char *text = decoded == NULL ? "" : decoded;
     size_t len = strlen(text);
     char *clean = alloc_zeroed(len + 1, 1); /* cleaning never lengthens */

@@ -93,6 +93,14 @@ static const struct {
     {"=?utf-8*de?q?Gr=C3=BC=C3=9Fe?=", "Grüße"},
     {"=?utf-8?q?a?= =?utf-8?q?b?=", "ab"},
     {"=?utf-8?q?one_word?=", "one word"},
+    /* Padded base64 words, each whole, or with a character split between them. */
+    {"=?utf-8?b?YQ==?= =?utf-8?b?Yg==?= end", "ab end"},
+    {"=?utf-8?B?YWI=?= =?utf-8?B?Y2Q=?=", "abcd"},
+    {"=?utf-8?B?w6k=?= =?utf-8?B?w6lhYg==?= and =?iso-8859-1?B?6Q==?=",
+        "\303\251\303\251ab and \303\251"},
+    {"=?utf-8?B?YcM=?= =?utf-8?B?qWI=?=", "a\303\251b"},
+    {"=?iso-2022-jp?B?GyRCRnxLXBsoQg==?=", "\346\227\245\346\234\254"},
+    {"=?utf-8?B?YQ==", "=?utf-8?B?YQ=="},
     {"=?ISO-2022-JP?B?GyRCRnxLXDhsGyhC?=", "日本語"},
     {"Gr\xFC\xDF"
      "e",
