@@ -91,7 +91,7 @@ static int fill(struct session *session, struct fetch_plan *plan, bool *ret_more
 static int run_plan(struct session *session, struct fetch_plan *plan,
     const struct listener *listener, struct err *why)
 {
-    struct response response;
+    struct response response = {.word = ""};
     int first_error = 0;
     bool more = true;
     while (more || session->flight_count > 0) {

@@ -227,7 +227,7 @@ static int talk_sasl(struct login *login, struct err *why)
     struct session *session = login->session;
     bool initial = login->method->initial && (session->capabilities & CAP_SASL_IR) != 0;
     bool spoken = initial || !login->method->initial;
-    struct response response;
+    struct response response = {.word = ""};
     session_phase(session);
     int rc = send_authenticate(login, initial, why);
     while (rc == 0) {
@@ -274,7 +274,7 @@ static int login_sasl(struct session *session, const struct method *method,
 static int login_command(struct session *session, const struct secret *secret, struct err *why)
 {
     struct command command;
-    struct response response;
+    struct response response = {.word = ""};
     session_begin(session, &command);
     reserve_command(&command, 2 * (strlen(session->account.user) + secret->len) + 256);
     command_word(&command, "LOGIN");
@@ -341,6 +341,9 @@ int session_login(struct session *session, struct err *why)
         rc = login_command(session, &secret, why);
     } else {
         rc = login_sasl(session, method, &secret, why);
+    }
+    if (rc == -EACCES && session->account.secret_refused != NULL) {
+        session->account.secret_refused(session->account.secret_arg);
     }
     secret_finish(&secret);
     return rc;

@@ -126,8 +126,8 @@ void pool_attempt_failed_locked(struct pool *pool, const struct err *why) REQUIR
 
 /* ---- pool_worker.c: the threads ---- */
 
-void *pool_worker_run(void *worker);
-void *pool_clerk_run(void *pool);
+void *pool_worker_run(void *arg); /* a struct worker */
+void *pool_clerk_run(void *arg);  /* a struct pool */
 /* Adds what the session moved since the last time to the pool's sums. Only by who runs the session.
  */
 void worker_book_bytes_locked(struct pool *pool, struct worker *worker) REQUIRES(pool->lock);

@@ -77,7 +77,7 @@ static int read_greeting(struct session *session, struct err *why)
 /* The one exchange in the clear. Nothing that is said in it counts but "tag OK". */
 static int await_starttls(struct session *session, struct err *why)
 {
-    struct response response;
+    struct response response = {.word = ""};
     int rc;
     do {
         rc = session_step(session, NULL, &response, why);
@@ -121,7 +121,7 @@ static int starttls(struct session *session, struct err *why)
     return rc;
 }
 
-static int encrypt(struct session *session, struct err *why)
+static int start_encryption(struct session *session, struct err *why)
 {
     int rc = stream_start_tls(session->stream, why);
     if (rc != 0) {
@@ -158,7 +158,7 @@ static int open_steps(struct session *session, struct waker *cancel, struct err 
         rc = starttls(session, why);
     }
     if (rc == 0) {
-        rc = encrypt(session, why);
+        rc = start_encryption(session, why);
     }
     if (rc == 0 && session->account.security == SECURITY_TLS) {
         rc = read_greeting(session, why);

@@ -419,7 +419,7 @@ int session_exchange(struct session *session, struct command *command,
 int session_run(struct session *session, struct command *command, const struct listener *listener,
     const char *what, struct err *why)
 {
-    struct response response;
+    struct response response = {.word = ""};
     int rc = session_exchange(session, command, listener, &response, why);
     command_release(command);
     if (rc == 0 && !response_is_ok(&response)) {
