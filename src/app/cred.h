@@ -25,10 +25,10 @@ void cred_destroy(struct cred **cred);
  * all, or the person gave up. */
 int cred_prompt(struct cred *cred, struct err *why) MUST_USE;
 
-/* For struct account: a copy of the password, fetched from its source on the first call and after
- * cred_refused. */
-int cred_secret(void *cred, struct secret *ret, struct err *why) MUST_USE;
+/* For struct account (arg is the cred): a copy of the password, fetched from its source on the
+ * first call and after cred_refused. */
+int cred_secret(void *arg, struct secret *ret, struct err *why) MUST_USE;
 /* The server refused it: the next call asks its source anew (not the terminal). */
-void cred_refused(void *cred);
+void cred_refused(void *arg);
 
 #endif

@@ -109,8 +109,8 @@ static int read_args(int argc, char **argv, struct request *request)
         {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
     int key;
-    while ((key = getopt_long(argc, argv, "hV", LONG, NULL)) !=
-           -1) { /* NOLINT(concurrency-mt-unsafe): one thread */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+    while ((key = getopt_long(argc, argv, "hV", LONG, NULL)) != -1) {
         switch (key) {
         case 'j':
             request->json = true;

@@ -66,6 +66,7 @@ static int open_pool(struct mount *mount, struct err *why)
             .timeout_ms = settings->timeout_s * 1000,
             .tls = mount->tls,
             .secret = cred_secret,
+            .secret_refused = cred_refused,
             .secret_arg = mount->options.cred},
         .connections = (unsigned)settings->connections,
     };

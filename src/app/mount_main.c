@@ -14,6 +14,7 @@
 #include "app/places.h"
 #include "app/settings.h"
 #include "app/version.h"
+#include "model/mailbox_name.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -73,6 +74,15 @@ static int mount_and_serve(const struct settings *settings, const struct places 
     return status;
 }
 
+static int no_mailbox_names(struct background *background)
+{
+    (void)fputs("imapfs: the C library cannot convert UTF-7-IMAP; install the package libc6 whole "
+                "(its gconv modules)\n",
+        stderr);
+    background_failed(background, EXIT_FAILURE);
+    return EXIT_FAILURE;
+}
+
 static int run(const struct settings *settings)
 {
     struct err why = ERR_INIT;
@@ -91,7 +101,8 @@ static int run(const struct settings *settings)
         background_failed(&background, status);
     } else {
         g_mime_init();
-        status = mount_and_serve(settings, &places, cred, &background);
+        status = !mailbox_name_works() ? no_mailbox_names(&background)
+                                       : mount_and_serve(settings, &places, cred, &background);
         g_mime_shutdown();
     }
     cred_destroy(&cred);

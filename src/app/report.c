@@ -43,7 +43,7 @@ char *report_status(const struct report_facts *facts)
     engine_get_status(facts->engine, &status);
     struct buf text = BUF_INIT;
     buf_printf(&text, "account      %s\n", facts->account);
-    buf_printf(&text, "server       %s, %u of the connections in use, %u requests wait\n",
+    buf_printf(&text, "server       %s, %u connections, %u requests queued\n",
         state_word(status.pool.state), status.pool.sessions, status.pool.queued);
     if (status.pool.last_error.text[0] != '\0' && status.pool.state != POOL_ONLINE) {
         char when[32];

@@ -278,7 +278,7 @@ void engine_get_status(struct engine *engine, struct engine_status *ret)
     store_body_totals(engine->store, &bodies);
     ret->cached_bodies = bodies.files;
     ret->cached_bytes = bodies.bytes;
-    ret->cache_limit_bytes = 0;
+    ret->cache_limit_bytes = bodies.limit_bytes;
     lock_take(&engine->lock);
     ret->waiting = engine->wait_count;
     ret->bodies_fetched = engine->bodies_fetched;

@@ -41,6 +41,9 @@ struct account {
     struct tls_context *tls; /* borrowed */
     /* Called in the session's thread at login. AUTH EACCES with a sentence if it cannot be had. */
     int (*secret)(void *arg, struct secret *ret, struct err *why);
+    /* Told when the server refused it, so that it is had anew next time; NULL if nobody wants to
+     * know. */
+    void (*secret_refused)(void *arg);
     void *secret_arg;
 };
 

@@ -50,6 +50,7 @@ void body_writer_drop(struct body_writer **writer);
 int store_body_trim(struct store *store, int64_t protect_s, struct err *why) MUST_USE;
 struct body_totals {
     uint64_t bytes, files;
+    uint64_t limit_bytes; /* what a trim keeps */
 };
 /* Of the whole cache once it was counted (by a trim, or noted by a clean end), before of this run.
  */

@@ -138,17 +138,16 @@ static int count_all(struct trim *trim, struct err *why)
     trim->bytes = 0;
     trim->oldest_count = 0;
     lock_take(&store->body_lock);
-    store->body_files = 0;
-    store->body_bytes = 0;
-    store->body_counted = false;
+    store->since_files = 0;
+    store->since_bytes = 0;
     /* Bodies that come from now on are stamped with a later time. */
     trim->began_ns = now_ns();
     lock_release(&store->body_lock);
     int rc = place_walk(store, look_at, trim, why);
     if (rc == 0) {
         lock_take(&store->body_lock);
-        store->body_files += trim->files;
-        store->body_bytes += trim->bytes;
+        store->body_files = body_sum(trim->files, store->since_files);
+        store->body_bytes = body_sum(trim->bytes, store->since_bytes);
         store->body_counted = true;
         lock_release(&store->body_lock);
     }
@@ -252,6 +251,7 @@ void store_body_totals(struct store *store, struct body_totals *ret)
     lock_take(&store->body_lock);
     ret->bytes = store->body_bytes;
     ret->files = store->body_files;
+    ret->limit_bytes = store->cache_limit_bytes;
     lock_release(&store->body_lock);
 }
 
