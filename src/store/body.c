@@ -95,14 +95,6 @@ static bool note_proof(struct store *store, struct message_id id, int64_t size_b
     return full;
 }
 
-static int no_step(struct write *write, void *arg, struct err *why)
-{
-    (void)write;
-    (void)arg;
-    (void)why;
-    return 0;
-}
-
 /* The whole body is `size_bytes` long, and the index knows it or soon will: at once only where it
  * said something else. */
 static int learn_size(struct store *store, const struct expected *expected, int64_t size_bytes,
@@ -114,7 +106,7 @@ static int learn_size(struct store *store, const struct expected *expected, int6
         return store_write(store, set_size, &resize, NULL, why);
     }
     if (!expected->proven && note_proof(store, expected->id, size_bytes)) {
-        return store_write(store, no_step, NULL, NULL, why);
+        return store_write(store, NULL, NULL, NULL, why);
     }
     return 0;
 }

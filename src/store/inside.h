@@ -45,6 +45,8 @@ struct store {
     struct lock body_lock; /* RANK_BODY */
     uint64_t body_bytes GUARDED_BY(body_lock), body_files GUARDED_BY(body_lock);
     bool body_counted GUARDED_BY(body_lock); /* the two are of the whole cache */
+    int64_t since_bytes GUARDED_BY(body_lock), since_files GUARDED_BY(body_lock); /* the last walk
+                                                                                      began */
     bool trimming GUARDED_BY(body_lock), settling GUARDED_BY(body_lock);
     uint64_t next_incoming GUARDED_BY(body_lock);
     int64_t settled_ns GUARDED_BY(body_lock); /* bodies not younger than this are on the disk */
@@ -76,7 +78,7 @@ struct write {
 };
 
 /* Runs `step` in one transaction, which is undone when it fails, and tells the news after the
- * commit, when no lock is held. */
+ * commit, when no lock is held. Proofs go along; no step: nothing else. */
 int store_write(struct store *store, int (*step)(struct write *write, void *arg, struct err *why),
     void *arg, const struct change_listener *listener, struct err *why) MUST_USE;
 

@@ -68,20 +68,22 @@ int64_t now_ns(void)
     return time_ns(now);
 }
 
-static uint64_t lowered(uint64_t value, int64_t by)
+uint64_t body_sum(uint64_t value, int64_t change)
 {
-    if (by >= 0) {
-        return value + (uint64_t)by;
+    if (change >= 0) {
+        return value + (uint64_t)change;
     }
-    uint64_t less = (uint64_t)-by;
+    uint64_t less = (uint64_t)-change;
     return value > less ? value - less : 0;
 }
 
 void body_count(struct store *store, int64_t files, int64_t bytes)
 {
     lock_take(&store->body_lock);
-    store->body_files = lowered(store->body_files, files);
-    store->body_bytes = lowered(store->body_bytes, bytes);
+    store->body_files = body_sum(store->body_files, files);
+    store->body_bytes = body_sum(store->body_bytes, bytes);
+    store->since_files += files;
+    store->since_bytes += bytes;
     lock_release(&store->body_lock);
 }
 

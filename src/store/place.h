@@ -47,7 +47,9 @@ int64_t time_ns(struct timespec time);
 /* The calendar's time, as the times of files are told. */
 int64_t now_ns(void);
 
-/* Adds to what the cache holds; never below 0. */
+/* Never below 0. */
+uint64_t body_sum(uint64_t value, int64_t change);
+/* Adds to what the cache holds. */
 void body_count(struct store *store, int64_t files, int64_t bytes);
 
 /* ---- settle.c ---- */

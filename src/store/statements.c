@@ -8,7 +8,8 @@
     " m.base_name, m.rank"
 #define MESSAGE_JOIN " FROM message m CROSS JOIN mailbox b ON b.id = m.mailbox"
 
-/* INDEXED BY: a plan that reads a whole mailbox would show only when the mailbox is large. */
+/* What would change nothing is not written: a commit without a change does not wait for the disk.
+ * INDEXED BY: a plan that reads a whole mailbox would show only when the mailbox is large. */
 static const char *const sql[STATEMENT_COUNT] = {
     [SQL_FACT_GET] = "SELECT value FROM fact WHERE name = ?1",
     [SQL_TOTALS] = "SELECT messages, bytes FROM total",
@@ -46,7 +47,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_FACT_SET] = "INSERT INTO fact(name, value) VALUES(?1, ?2)"
-                     " ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+                     " ON CONFLICT(name) DO UPDATE SET value = excluded.value"
+                     " WHERE value <> excluded.value",
 
     [SQL_MAILBOX_BY_RAW] = "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE raw = ?1",
     [SQL_MAILBOX_EVERY] = "SELECT id, parent, component, raw FROM mailbox ORDER BY id",
@@ -66,7 +68,8 @@ static const char *const sql[STATEMENT_COUNT] = {
         " unseen = 0, complete = 0, row_count = 0, byte_count = 0 WHERE id = ?1",
     [SQL_MAILBOX_COUNTERS] =
         "UPDATE mailbox SET uidnext = ?2, messages = ?3, unseen = ?4, highestmodseq = ?5,"
-        " complete = 1 WHERE id = ?1",
+        " complete = 1 WHERE id = ?1"
+        " AND (uidnext, messages, unseen, highestmodseq, complete) IS NOT (?2, ?3, ?4, ?5, 1)",
     [SQL_MAILBOX_COUNT] = "UPDATE mailbox SET row_count = row_count + ?2,"
                           " byte_count = byte_count + ?3 WHERE id = ?1",
 

@@ -61,7 +61,7 @@ int store_write(struct store *store, int (*step)(struct write *write, void *arg,
     write.db = store->writer;
     int rc = begin(&write, why);
     if (rc == 0) {
-        rc = step(&write, arg, why);
+        rc = step == NULL ? 0 : step(&write, arg, why);
         if (rc == 0) {
             rc = write_proofs(store, &write, why);
         }
