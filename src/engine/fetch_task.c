@@ -373,7 +373,8 @@ static bool is_worth_another(struct engine *engine, const struct task *task, con
     if (why == NULL || !task->started || engine->ending) {
         return false;
     }
-    return why->class == ERR_RETRY || why->class == ERR_HOSTILE || why->class == ERR_CANCELLED;
+    return why->class == ERR_RETRY || why->class == ERR_HOSTILE || why->class == ERR_CANCELLED ||
+           why->errnum == EFBIG;
 }
 
 static void requeue(struct engine *engine, struct task *task) REQUIRES(engine->lock)
