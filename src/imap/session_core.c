@@ -487,7 +487,7 @@ int session_ask_capabilities(struct session *session, struct err *why)
     session_begin(session, &command);
     command_word(&command, "CAPABILITY");
     int rc = session_run(session, &command, NULL, "say what it can do", why);
-    if (rc == 0 && !session->capabilities_known) {
+    if (!session->dead && (rc != 0 || !session->capabilities_known)) {
         return session_hostile(session, "does not say what it can do", why);
     }
     return rc;

@@ -101,6 +101,8 @@ static const struct refusal refusals[] = {
     {PLAINLY("* BYE over"), NULL, ERR_RETRY, EHOSTDOWN, true},
     {PLAINLY("+ bW9yZQ=="), NULL, ERR_HOSTILE, EPROTO, true},
     {PLAINLY("other OK"), NULL, ERR_HOSTILE, EPROTO, true},
+    {"TLS\nS * OK hi\nC CAPABILITY\nS $T BAD what\nEOF", NULL, ERR_HOSTILE, EPROTO, false},
+    {"TLS\nS * OK hi\nC CAPABILITY\nS $T OK\nEOF", NULL, ERR_HOSTILE, EPROTO, false},
     {OFFER("LOGINDISABLED") "EOF", NULL, ERR_AUTH, EACCES, false},
     {OFFER("LOGINDISABLED AUTH=PLAIN") "EOF", "LOGIN", ERR_AUTH, EACCES, false},
     {OFFER("AUTH=PLAIN") "EOF", "SCRAM-SHA-256", ERR_AUTH, EACCES, false},
