@@ -157,8 +157,9 @@ START_TEST(an_empty_list_is_not_believed)
     fake_mailbox_remove(mount.pool, "INBOX");
     mount_relist(&mount);
     assert_text(mount_ls(&mount, ""), "INBOX");
-    assert_text(
-        mount_errors(&mount), "the list of mailboxes: the server lists no mailbox at all\n");
+    char *errors = mount_errors(&mount);
+    ck_assert_ptr_nonnull(strstr(errors, "the server lists no mailbox at all"));
+    free(errors);
     mount_finish(&mount);
 }
 END_TEST
