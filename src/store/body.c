@@ -126,7 +126,7 @@ static void mark_used(int fd, const struct stat *st)
 int store_body_open(struct store *store, struct message_id id, int *ret_fd, int64_t *ret_size_bytes,
     struct err *why)
 {
-    struct expected expected;
+    struct expected expected = {.uid = 0};
     int rc = expect(store, id, &expected, why);
     if (rc != 0) {
         return rc;
@@ -162,7 +162,7 @@ int store_body_open(struct store *store, struct message_id id, int *ret_fd, int6
 
 bool store_body_has(struct store *store, struct message_id id)
 {
-    struct expected expected;
+    struct expected expected = {.uid = 0};
     struct stat st;
     return expect(store, id, &expected, NULL) == 0 &&
            fstatat(store->bodies_fd, expected.place.path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -381,7 +381,7 @@ static int commit(struct body_writer *writer, struct imap_uid uid, struct messag
     if (writer->failed) {
         return err_set(why, ERR_LOCAL, EIO, "the body could not be written before");
     }
-    struct expected expected;
+    struct expected expected = {.uid = 0};
     int rc = expect_uid(writer, uid, &expected, why);
     if (rc != 0) {
         return rc;

@@ -185,7 +185,7 @@ struct validity {
 static int set_uidvalidity(struct write *write, void *arg, struct err *why)
 {
     const struct validity *wanted = arg;
-    struct mailbox_state state;
+    struct mailbox_state state = {0, false, ""};
     int rc = write_mailbox_state(write, wanted->id, &state, why);
     if (rc != 0 || state.uidvalidity == wanted->uidvalidity) {
         return rc;

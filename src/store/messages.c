@@ -109,7 +109,7 @@ static int add_one(struct addition *addition, struct ranks *ranks, const struct 
 static int add_all(struct write *write, void *arg, struct err *why)
 {
     struct addition *addition = arg;
-    struct mailbox_state state;
+    struct mailbox_state state = {0, false, ""};
     int rc = require_uidvalidity(write, addition->mailbox, addition->uidvalidity, &state, why);
     CLEANUP(ranks) struct ranks ranks = {write, addition->mailbox, NULL};
     bool tell = write->changes.wanted && state.complete;
@@ -239,7 +239,7 @@ static int set_counters(struct finding *finding, struct write *write, struct err
 static int take_in(struct write *write, void *arg, struct err *why)
 {
     struct finding *finding = arg;
-    struct mailbox_state state;
+    struct mailbox_state state = {0, false, ""};
     int rc =
         require_uidvalidity(write, finding->mailbox, finding->synced->uidvalidity, &state, why);
     if (rc != 0) {

@@ -47,7 +47,7 @@ int place_make_dirs(struct store *store, const struct place *place)
 
 void place_drop(struct store *store, const char *hash, uint32_t uidvalidity, uint32_t uid)
 {
-    struct place place;
+    struct place place = {""};
     place_make(&place, hash, uidvalidity, uid);
     struct stat st;
     if (fstatat(store->bodies_fd, place.path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -95,7 +95,6 @@ struct level {
 };
 
 struct walk {
-    struct store *store;
     int (*each)(void *arg, const struct body_file *file, enum walk_verdict *ret, struct err *why);
     void *arg;
     struct level levels[LEVELS + 1]; /* bodies/, hash, UIDVALIDITY, thousand */
@@ -189,7 +188,7 @@ int place_walk(struct store *store,
     int (*each)(void *arg, const struct body_file *file, enum walk_verdict *ret, struct err *why),
     void *arg, struct err *why)
 {
-    struct walk walk = {.store = store, .each = each, .arg = arg, .depth = -1};
+    struct walk walk = {.each = each, .arg = arg, .depth = -1};
     int rc = enter(&walk, store->bodies_fd, ".", why);
     while (rc == 0 && walk.depth >= 0) {
         DIR *dir = walk.levels[walk.depth].dir;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,11 +28,20 @@ struct note {
 static bool read_note(const struct store *store, struct note *ret)
 {
     char text[NOTE_TEXT];
+    char settled[24] = "";
+    char files[24] = "";
+    char bytes[24] = "";
     memset(ret, 0, sizeof *ret);
-    /* NOLINTNEXTLINE(cert-err34-c): numbers out of range are no sound note, and only drop bodies */
-    return note_read(store->cache_fd, note_name, text, sizeof text) &&
-           sscanf(text, "%63s %" SCNd64 " %7s %" SCNu64 " %" SCNu64, ret->boot_id, &ret->settled_ns,
-               ret->state, &ret->files, &ret->bytes) == 5;
+    if (!note_read(store->cache_fd, note_name, text, sizeof text) ||
+        sscanf(text, "%63s %23s %7s %23s %23s", ret->boot_id, settled, ret->state, files, bytes) !=
+            5) {
+        return false;
+    }
+    /* What is no number becomes 0: then more is dropped, or counted anew. */
+    ret->settled_ns = strtoll(settled, NULL, 10);
+    ret->files = strtoull(files, NULL, 10);
+    ret->bytes = strtoull(bytes, NULL, 10);
+    return true;
 }
 
 static int write_note(struct store *store, bool clean, struct err *why)

@@ -117,16 +117,15 @@ static int park_rows(struct tree *tree, struct write *write, struct err *why)
         if (tree->ids[i].value == 0) {
             continue;
         }
-        struct mailbox_row row;
+        struct mailbox_row row = {.raw = NULL};
         int rc = read_row(write, tree->ids[i], &row, why);
         if (rc != 0) {
             return rc;
         }
         mailbox_row_finish(&row);
-        bool parent_stays = node->parent == SIZE_MAX
-                                ? row.parent.value == 0
-                                : tree->ids[node->parent].value != 0 &&
-                                      row.parent.value == tree->ids[node->parent].value;
+        /* A parent that is new has no id yet, and no row of ours lies in it. */
+        bool parent_stays = row.parent.value == parent_id(tree, node).value &&
+                            (node->parent == SIZE_MAX || row.parent.value != 0);
         if (parent_stays && strcmp(row.component, node->component) == 0) {
             continue;
         }
@@ -214,7 +213,7 @@ static int settle_node(struct tree *tree, struct write *write, size_t i, struct 
     if (rc != 0) {
         return rc;
     }
-    struct mailbox_row row;
+    struct mailbox_row row = {.raw = NULL};
     rc = read_row(write, tree->ids[i], &row, why);
     if (rc == 0) {
         rc = update_attributes(write, &row, &tree->nodes[i], why);

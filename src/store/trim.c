@@ -157,7 +157,7 @@ static int count_all(struct trim *trim, struct err *why)
 /* False: it was used meanwhile, or is gone. */
 static bool delete_old(struct store *store, const struct old_body *old)
 {
-    struct place place;
+    struct place place = {""};
     place_make(&place, old->hash, old->uidvalidity, old->uid);
     struct stat st;
     if (fstatat(store->bodies_fd, place.path, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
