@@ -50,7 +50,8 @@ static const char *special_use_of(const struct tree_node *node)
 
 static struct mailbox_id parent_id(const struct tree *tree, const struct tree_node *node)
 {
-    return node->parent == SIZE_MAX ? (struct mailbox_id){0} : tree->ids[node->parent];
+    const struct mailbox_id root = {0};
+    return node->parent == SIZE_MAX ? root : tree->ids[node->parent];
 }
 
 static void tell(struct write *write, enum store_change_kind kind, const struct mailbox_row *row)
