@@ -10,7 +10,7 @@
 #include "fs/fs_inside.h"
 #include "fs/parked.h"
 
-enum { QUEUE_MAX = 4096 };
+enum { QUEUE_MAX = 4096, SETTLE_MS = 1000 };
 
 enum news_kind { NEWS_ENTRY, NEWS_INODE };
 
@@ -34,6 +34,7 @@ struct notify {
     struct fs *fs;
     struct lock lock;
     struct cond news_came;
+    struct cond was_told;
 
     /* thread: fs_run's */
     pthread_t thread;
@@ -44,9 +45,9 @@ struct notify {
     struct news *first GUARDED_BY(lock);     /* the oldest */
     struct news *last GUARDED_BY(lock);
     size_t count GUARDED_BY(lock);
-    const struct news *telling GUARDED_BY(lock); /* taken out of the queue by the thread */
-    uint64_t releases GUARDED_BY(lock);          /* counts notify_dir_released */
-    int64_t doubt_until_ms GUARDED_BY(lock);     /* news of a size was lost */
+    struct news *telling GUARDED_BY(lock);   /* taken out of the queue, by whoever tells it */
+    uint64_t releases GUARDED_BY(lock);      /* counts notify_dir_released */
+    int64_t doubt_until_ms GUARDED_BY(lock); /* news of a size was lost */
     bool stopping GUARDED_BY(lock);
 };
 
@@ -164,17 +165,6 @@ void notify_dir_released(struct notify *notify)
     lock_release(&notify->lock);
 }
 
-bool notify_is_pending(struct notify *notify, struct inode_no ino)
-{
-    struct news about = {.kind = NEWS_INODE, .ino = ino, .name = ""};
-    lock_take(&notify->lock);
-    bool pending = g_hash_table_lookup(notify->by_subject, &about) != NULL ||
-                   (notify->telling != NULL && news_equal(notify->telling, &about)) ||
-                   (notify->doubt_until_ms != 0 && deadline_left_ms(notify->doubt_until_ms) > 0);
-    lock_release(&notify->lock);
-    return pending;
-}
-
 /* The oldest news that can be told, taken out of the queue; drops what is useless. NULL: none. */
 static struct news *pick_locked(struct notify *notify) REQUIRES(notify->lock)
 {
@@ -205,19 +195,99 @@ static bool would_wait(const struct notify *notify, const struct news *news)
 }
 
 /* Failure means that the kernel knows nothing of it, or that the mount has ended. */
-static void tell(const struct notify *notify, const struct news *news)
+static int tell(const struct notify *notify, const struct news *news)
 {
     struct fuse_session *session = notify->fs->session;
     lock_assert_none_held();
     if (news->kind == NEWS_INODE) {
-        (void)fuse_lowlevel_notify_inval_inode(session, news->ino.value, news->data ? 0 : -1, 0);
-    } else if (news->gone) {
-        (void)fuse_lowlevel_notify_delete(
-            session, news->ino.value, news->child.value, news->name, strlen(news->name));
-    } else {
-        (void)fuse_lowlevel_notify_inval_entry(
-            session, news->ino.value, news->name, strlen(news->name));
+        return fuse_lowlevel_notify_inval_inode(session, news->ino.value, news->data ? 0 : -1, 0);
     }
+    size_t len = strlen(news->name);
+    if (news->gone) {
+        return fuse_lowlevel_notify_delete(
+            session, news->ino.value, news->child.value, news->name, len);
+    }
+    return fuse_lowlevel_notify_inval_entry(session, news->ino.value, news->name, len);
+}
+
+static void begin_telling_locked(struct notify *notify, struct news *news) REQUIRES(notify->lock)
+{
+    lock_assert_held(&notify->lock);
+    news->prev = NULL;
+    news->next = notify->telling;
+    if (notify->telling != NULL) {
+        notify->telling->prev = news;
+    }
+    notify->telling = news;
+}
+
+static void end_telling_locked(struct notify *notify, struct news *news) REQUIRES(notify->lock)
+{
+    lock_assert_held(&notify->lock);
+    if (news->prev != NULL) {
+        news->prev->next = news->next;
+    } else {
+        notify->telling = news->next;
+    }
+    if (news->next != NULL) {
+        news->next->prev = news->prev;
+    }
+    cond_wake_all(&notify->was_told);
+}
+
+static const struct news *being_told_locked(const struct notify *notify, struct inode_no ino)
+    REQUIRES(notify->lock)
+{
+    lock_assert_held(&notify->lock);
+    for (const struct news *news = notify->telling; news != NULL; news = news->next) {
+        if (news->kind == NEWS_INODE && news->ino.value == ino.value) {
+            return news;
+        }
+    }
+    return NULL;
+}
+
+/* News of the inode that is queued and of attributes only, taken out; NULL: there is none.
+ * *ret_data: there is some of the bytes, which may make the teller wait. */
+static struct news *take_size_news_locked(
+    struct notify *notify, struct inode_no ino, bool *ret_data) REQUIRES(notify->lock)
+{
+    lock_assert_held(&notify->lock);
+    const struct news about = {.kind = NEWS_INODE, .ino = ino, .name = ""};
+    struct news *news = g_hash_table_lookup(notify->by_subject, &about);
+    *ret_data = news != NULL && news->data;
+    if (news != NULL && !news->data) {
+        remove_locked(notify, news);
+        return news;
+    }
+    bool doubt = notify->doubt_until_ms != 0 && deadline_left_ms(notify->doubt_until_ms) > 0;
+    return news == NULL && doubt ? news_create(NEWS_INODE, ino, "") : NULL;
+}
+
+bool notify_settle(struct notify *notify, struct inode_no ino)
+{
+    bool settled = true;
+    bool data = false;
+    int64_t deadline_ms = DEADLINE_NEVER;
+    lock_take(&notify->lock);
+    const struct news *told = NULL;
+    while (settled && (told = being_told_locked(notify, ino)) != NULL) {
+        if (deadline_ms == DEADLINE_NEVER) {
+            deadline_ms = deadline_in(SETTLE_MS);
+        }
+        settled = !told->data && cond_wait(&notify->was_told, &notify->lock, deadline_ms);
+    }
+    struct news *news = settled ? take_size_news_locked(notify, ino, &data) : NULL;
+    if (news != NULL) {
+        begin_telling_locked(notify, news);
+        lock_release(&notify->lock);
+        settled = tell(notify, news) == 0;
+        lock_take(&notify->lock);
+        end_telling_locked(notify, news);
+        free(news);
+    }
+    lock_release(&notify->lock);
+    return settled && !data;
 }
 
 /* Puts news back that cannot be told now; nothing if later news says the same. Takes the news. */
@@ -245,14 +315,14 @@ static void *notify_main(void *arg)
             continue;
         }
         uint64_t releases = notify->releases;
-        notify->telling = news;
+        begin_telling_locked(notify, news);
         lock_release(&notify->lock);
         bool held = would_wait(notify, news);
         if (!held) {
-            tell(notify, news);
+            (void)tell(notify, news); /* what the kernel does not know it need not forget */
         }
         lock_take(&notify->lock);
-        notify->telling = NULL;
+        end_telling_locked(notify, news);
         if (held) {
             defer_locked(notify, news, releases);
         } else {
@@ -269,6 +339,7 @@ struct notify *notify_create(struct fs *fs)
     notify->fs = fs;
     lock_init(&notify->lock, RANK_NOTIFY, "notify");
     cond_init(&notify->news_came);
+    cond_init(&notify->was_told);
     lock_take(&notify->lock);
     notify->by_subject = g_hash_table_new(news_hash, news_equal);
     lock_release(&notify->lock);
@@ -309,6 +380,7 @@ void notify_destroy(struct notify **notify)
     }
     g_hash_table_destroy(gone->by_subject);
     lock_release(&gone->lock);
+    cond_finish(&gone->was_told);
     cond_finish(&gone->news_came);
     lock_finish(&gone->lock);
     free(gone);

@@ -33,8 +33,12 @@ void notify_inode(struct notify *notify, struct inode_no ino, bool data);
 /* A request that may have kept a directory locked was answered. */
 void notify_dir_released(struct notify *notify);
 
-/* Whether the kernel may still believe an old size of the file: news of it is not told yet, or was
- * lost lately. */
-bool notify_is_pending(struct notify *notify, struct inode_no ino);
+/*
+ * Before a file is handed out: tells the kernel to forget an old size of it, unless it knows. That
+ * takes no lock in the kernel, so it waits for no request. False: it may still believe the old one.
+ * Nobody tells it again afterwards, since that would make the kernel drop the size it just asked
+ * for.
+ */
+bool notify_settle(struct notify *notify, struct inode_no ino) MUST_USE;
 
 #endif

@@ -32,8 +32,7 @@ static void reply_open(
  */
 static void choose_caching(struct fs *fs, struct inode_no ino, struct fuse_file_info *fi)
 {
-    bool doubtful = notify_is_pending(fs->notify, ino) &&
-                    fuse_lowlevel_notify_inval_inode(fs->session, ino.value, -1, 0) != 0;
+    bool doubtful = !notify_settle(fs->notify, ino);
     fi->direct_io = doubtful;
     fi->keep_cache = !doubtful;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/waker.h"
 #include "mounted.h"
 
 enum { READERS = 64, OTHERS = 20 };
@@ -183,6 +184,49 @@ START_TEST(news_for_the_kernel_keeps_nobody_waiting_behind_a_wait)
 }
 END_TEST
 
+/* Tells the kernel of names without a pause. */
+struct teller {
+    struct engine *engine;
+    struct inode_no box;
+    struct waker enough;
+    unsigned told;
+};
+
+static void *tell_names(void *arg)
+{
+    struct teller *teller = arg;
+    while (!waker_is_set(&teller->enough)) {
+        fake_tell_entry(teller->engine, teller->box, "x.eml");
+        teller->told++;
+    }
+    return NULL;
+}
+
+START_TEST(a_storm_of_news_loses_no_lookup)
+{
+    struct mounted m;
+    struct box box;
+    pthread_t thread;
+    start(&m, &box);
+    CLEANUP(free) char *missing = mounted_path(&m, "INBOX/missing.eml");
+    CLEANUP(free) char *there = mounted_path(&m, "INBOX/x.eml");
+    struct teller teller = {.engine = m.engine, .box = box.ino};
+    ck_assert_int_eq(waker_init(&teller.enough), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, tell_names, &teller), 0);
+    for (int i = 0; i < 3000; i++) {
+        struct stat about;
+        ck_assert_int_eq(stat(there, &about), 0);
+        ck_assert_int_eq(stat(missing, &about), -1);
+        ck_assert_msg(errno == ENOENT, "%s", strerrorname_np(errno));
+    }
+    waker_wake(&teller.enough);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    waker_finish(&teller.enough);
+    ck_assert_uint_gt(teller.told, 0);
+    mounted_stop(&m);
+}
+END_TEST
+
 START_TEST(while_many_readers_are_stuck_listings_go_on)
 {
     struct mounted m;
@@ -290,6 +334,7 @@ int main(void)
     tcase_add_loop_test(tests, a_wait_keeps_nobody_else_in_its_directory_waiting, 0, STUCK_COUNT);
     tcase_add_loop_test(
         tests, news_for_the_kernel_keeps_nobody_waiting_behind_a_wait, 0, STUCK_COUNT);
+    tcase_add_test(tests, a_storm_of_news_loses_no_lookup);
     tcase_add_test(tests, while_many_readers_are_stuck_listings_go_on);
     tcase_add_test(tests, many_openers_of_one_message_are_all_served);
     tcase_add_test(tests, a_signal_and_the_answer_at_the_same_moment_answer_once);
