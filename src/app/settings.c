@@ -1,6 +1,7 @@
 #include "app/settings.h"
 
 #include <errno.h>
+#include <fuse_log.h>
 #include <fuse_opt.h>
 #include <glib.h>
 #include <limits.h>
@@ -363,12 +364,13 @@ static int config_apply(
 static int complete(struct settings *settings, struct err *why)
 {
     if (settings->source.user == NULL) {
-        struct passwd *entry =
-            getpwuid(getuid()); /* NOLINT(concurrency-mt-unsafe): before any thread */
-        if (entry == NULL) {
+        struct passwd entry;
+        struct passwd *found = NULL;
+        char text[4096];
+        if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) != 0 || found == NULL) {
             return err_set(why, ERR_LOCAL, EINVAL, "the source names no user; write USER@HOST");
         }
-        settings->source.user = g_strdup(entry->pw_name);
+        settings->source.user = g_strdup(found->pw_name);
     }
     return 0;
 }
@@ -396,6 +398,12 @@ static int apply(struct settings *settings, const struct command_line *line,
     return result < 0 ? result : complete(settings, why);
 }
 
+/* What libfuse would print about the command line: our own sentence is enough. */
+static void say_nothing(
+    enum fuse_log_level level UNUSED, const char *fmt UNUSED, va_list args UNUSED)
+{
+}
+
 int settings_read(
     struct settings *ret, int argc, char **argv, const char *config_path, struct err *why)
 {
@@ -411,6 +419,7 @@ int settings_read(
     struct command_line line = {&settings, NULL, g_ptr_array_new_with_free_func(g_free), why};
     struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
     int result = 0;
+    fuse_set_log_func(say_nothing);
     if (fuse_opt_parse(&args, &line, COMMAND_LINE, take_argument) < 0) {
         result = why->errnum != 0 ? -why->errnum
                                   : err_set(why, ERR_LOCAL, EINVAL,
@@ -418,6 +427,7 @@ int settings_read(
     } else if (!settings.show_help && !settings.show_version) {
         result = apply(&settings, &line, config_path, why);
     }
+    fuse_set_log_func(NULL);
     fuse_opt_free_args(&args);
     g_ptr_array_unref(line.options);
     g_free(line.source);
