@@ -37,13 +37,16 @@ struct engine_listener {
 };
 
 struct engine_options {
-    struct store *store; /* borrowed */
-    struct pool *pool;   /* borrowed */
-    struct log *log;     /* borrowed */
-    int64_t max_age_ms;  /* a listing older than this is revalidated */
-    int64_t timeout_ms;  /* nobody waits longer */
-    bool subscribed_only;
-    const char *const *include; /* globs over "/"-joined paths; NULL-ended; NULL: all */
+    struct store *store;  /* borrowed */
+    struct pool *pool;    /* borrowed */
+    struct log *log;      /* borrowed */
+    int64_t max_age_ms;   /* a listing older than this is revalidated */
+    int64_t timeout_ms;   /* nobody waits longer */
+    bool subscribed_only; /* INBOX is shown all the same */
+    /* Globs (fnmatch, '*' takes '/' too) over "/"-joined paths, NULL-ended; NULL: all. A pattern
+     * that matches a mailbox covers all below it; what is excluded is not included. The parents of
+     * what is shown are shown, without their messages. */
+    const char *const *include;
     const char *const *exclude;
     const char *
         root_mailbox; /* path of the mailbox that is the mount's root; NULL or "": the whole tree */

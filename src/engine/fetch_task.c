@@ -426,7 +426,7 @@ static void fetch_done(struct task *task, int result, const struct err *why)
     lock_release(&engine->lock);
     fail_left(task, result, why);
     task_submit(next);
-    if (why != NULL && why->class == ERR_GONE) {
+    if (why != NULL && (why->class == ERR_GONE || why->class == ERR_CONFLICT)) {
         make_stale(engine, task->mailbox);
     }
 }

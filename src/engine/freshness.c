@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "engine/inside.h"
 
+enum { RETRY_MS = 30 * 1000 };
+
 struct mailbox_state *state_get(struct engine *engine, struct mailbox_id mailbox)
 {
     lock_assert_held(&engine->lock);
@@ -117,12 +119,15 @@ static int run_tree(struct task *task, struct session *session, struct err *why)
     return tree_fetch(task->engine, session, why);
 }
 
-/* Nothing is asked again before the pool would try. */
+/* Nothing is asked again before the pool would try; but a person may make it try sooner. */
 static int64_t retry_ms(struct engine *engine)
 {
     struct pool_status status;
     pool_get_status(engine->pool, &status);
     int64_t wait_ms = status.state == POOL_ONLINE ? 0 : status.next_attempt_in_ms;
+    if (wait_ms > RETRY_MS) {
+        wait_ms = RETRY_MS;
+    }
     return deadline_in(wait_ms > engine->max_age_ms ? wait_ms : engine->max_age_ms);
 }
 
@@ -385,6 +390,9 @@ int engine_more(struct engine *engine, struct inode_no dir, uint64_t seen, struc
     struct need need = {.freshness = FRESH_BEGUN};
     struct mailbox_id mailbox = {0};
     int rc = dir_mailbox(engine, dir, &mailbox);
+    if (inode_kind(dir) == INODE_UID_DIR) { /* lists nothing */
+        return 0;
+    }
     if (rc == 0 && mailbox.value != 0) {
         rc = read_need(engine, mailbox, &need);
     }

@@ -194,7 +194,7 @@ void flight_progress(struct engine *engine, struct mailbox_id mailbox);
 /* Asserts the table above for every flight (debug builds). */
 void engine_check(struct engine *engine);
 
-void *clock_main(void *engine);
+void *clock_main(void *arg);
 
 /* ---- task.c ---- */
 
@@ -248,7 +248,7 @@ void quota_refresh(struct engine *engine);
 
 /* ---- tidy.c ---- */
 
-void *tidy_main(void *engine);
+void *tidy_main(void *arg);
 void tidy_body_written(struct engine *engine);
 
 /* ---- notes.c ---- */

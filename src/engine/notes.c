@@ -63,7 +63,8 @@ void engine_note(struct engine *engine, const char *fmt, ...)
 
 void engine_trouble(struct engine *engine, const char *what, const struct err *why)
 {
-    if (why == NULL || why->class == ERR_CANCELLED || why->class == ERR_NONE) {
+    if (why == NULL || why->class == ERR_CANCELLED || why->class == ERR_NONE ||
+        why->class == ERR_GONE) { /* what others removed is no trouble */
         return;
     }
     if (why->class == ERR_RETRY || why->class == ERR_AUTH) { /* of the account, not of `what` */
@@ -122,7 +123,8 @@ static struct noted_error shown(const struct note *note)
         int len = snprintf(times, sizeof times, " (%u times)", note->times);
         size_t at = strlen(error.text);
         size_t most = sizeof error.text - 1 - (size_t)len;
-        (void)strcpy(error.text + (at < most ? at : most), times); /* fits by `most` */
+        at = at < most ? at : most;
+        (void)g_strlcpy(error.text + at, times, sizeof error.text - at); /* fits by `most` */
     }
     return error;
 }

@@ -4,7 +4,7 @@
 #include "engine/inside.h"
 #include "store/body.h"
 
-enum { SETTLE_MS = 30 * 1000, PROTECT_S = 60 };
+enum { SETTLE_MS = 30 * 1000, PROTECT_S = 60, PROTECT_MS = PROTECT_S * 1000 };
 
 void tidy_body_written(struct engine *engine)
 {
@@ -42,7 +42,7 @@ static void trim(struct engine *engine)
     bool over = store_body_over_limit(engine->store);
     lock_take(&engine->lock);
     if (over) {
-        engine->trim_ms = deadline_in(PROTECT_S * 1000);
+        engine->trim_ms = deadline_in(PROTECT_MS);
     }
     lock_release(&engine->lock);
 }

@@ -311,6 +311,15 @@ void fake_await_held(struct pool *pool, unsigned count)
     pthread_mutex_unlock(&pool->mutex);
 }
 
+void fake_await_none_held(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    while (pool->held > 0) {
+        pthread_cond_wait(&pool->changed, &pool->mutex);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 struct fake_counts fake_counts(struct pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
@@ -337,6 +346,7 @@ int fake_stand(struct session *session, enum hold hold, struct err *why)
         pthread_cond_wait(&pool->changed, &pool->mutex);
     }
     pool->held -= counted;
+    pthread_cond_broadcast(&pool->changed);
     if (session->cancelled) {
         session->dead = true;
         return err_set(why, ERR_CANCELLED, EINTR, "given up");

@@ -72,6 +72,8 @@ void fake_hold_rows_after(struct pool *pool, int64_t rows);
 void fake_release(struct pool *pool);
 /* Waits until so many stand there. */
 void fake_await_held(struct pool *pool, unsigned count);
+/* Waits until none stands there any more, as when all were given up. */
+void fake_await_none_held(struct pool *pool);
 
 struct fake_counts fake_counts(struct pool *pool);
 /* UIDs whose rows were given, in that order: "3,2,1" with ranges left as they are; freed by the

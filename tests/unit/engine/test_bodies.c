@@ -379,11 +379,8 @@ START_TEST(a_wait_ends_at_its_deadline)
     fake_hold(mount.pool, HOLD_BODIES);
     /* the fetch is given up too, once nobody waits for it: the worker comes free again */
     check_fails(&mount, 1, ETIMEDOUT);
-    fake_hold(mount.pool, HOLD_NONE);
-    struct engine_status status;
-    do {
-        engine_get_status(mount.engine, &status);
-    } while (status.waiting > 0);
+    fake_await_none_held(mount.pool);
+    engine_check(mount.engine);
     mount_finish(&mount);
 }
 END_TEST
