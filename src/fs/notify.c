@@ -235,50 +235,45 @@ static void end_telling_locked(struct notify *notify, struct news *news) REQUIRE
     cond_wake_all(&notify->was_told);
 }
 
-static const struct news *being_told_locked(const struct notify *notify, struct inode_no ino)
+static bool being_told_locked(const struct notify *notify, struct inode_no ino)
     REQUIRES(notify->lock)
 {
     lock_assert_held(&notify->lock);
-    for (const struct news *news = notify->telling; news != NULL; news = news->next) {
-        if (news->kind == NEWS_INODE && news->ino.value == ino.value) {
-            return news;
-        }
+    const struct news *news = notify->telling;
+    while (news != NULL && (news->kind != NEWS_INODE || news->ino.value != ino.value)) {
+        news = news->next;
     }
-    return NULL;
+    return news != NULL;
 }
 
-/* News of the inode that is queued and of attributes only, taken out; NULL: there is none.
- * *ret_data: there is some of the bytes, which may make the teller wait. */
-static struct news *take_size_news_locked(
-    struct notify *notify, struct inode_no ino, bool *ret_data) REQUIRES(notify->lock)
+/* The news of the inode, taken out of the queue; NULL: there is none, and none was lost. */
+static struct news *take_inode_news_locked(struct notify *notify, struct inode_no ino)
+    REQUIRES(notify->lock)
 {
     lock_assert_held(&notify->lock);
     const struct news about = {.kind = NEWS_INODE, .ino = ino, .name = ""};
     struct news *news = g_hash_table_lookup(notify->by_subject, &about);
-    *ret_data = news != NULL && news->data;
-    if (news != NULL && !news->data) {
+    if (news != NULL) {
         remove_locked(notify, news);
         return news;
     }
     bool doubt = notify->doubt_until_ms != 0 && deadline_left_ms(notify->doubt_until_ms) > 0;
-    return news == NULL && doubt ? news_create(NEWS_INODE, ino, "") : NULL;
+    return doubt ? news_create(NEWS_INODE, ino, "") : NULL;
 }
 
-bool notify_settle(struct notify *notify, struct inode_no ino)
+bool notify_settle(struct notify *notify, struct inode_no ino, bool *ret_data)
 {
+    int64_t deadline_ms = deadline_in(SETTLE_MS);
     bool settled = true;
-    bool data = false;
-    int64_t deadline_ms = DEADLINE_NEVER;
+    *ret_data = false;
     lock_take(&notify->lock);
-    const struct news *told = NULL;
-    while (settled && (told = being_told_locked(notify, ino)) != NULL) {
-        if (deadline_ms == DEADLINE_NEVER) {
-            deadline_ms = deadline_in(SETTLE_MS);
-        }
-        settled = !told->data && cond_wait(&notify->was_told, &notify->lock, deadline_ms);
+    while (settled && being_told_locked(notify, ino)) {
+        settled = cond_wait(&notify->was_told, &notify->lock, deadline_ms);
     }
-    struct news *news = settled ? take_size_news_locked(notify, ino, &data) : NULL;
+    struct news *news = settled ? take_inode_news_locked(notify, ino) : NULL;
     if (news != NULL) {
+        *ret_data = news->data;
+        news->data = false; /* of the bytes it could have to wait for a request */
         begin_telling_locked(notify, news);
         lock_release(&notify->lock);
         settled = tell(notify, news) == 0;
@@ -287,7 +282,7 @@ bool notify_settle(struct notify *notify, struct inode_no ino)
         free(news);
     }
     lock_release(&notify->lock);
-    return settled && !data;
+    return settled;
 }
 
 /* Puts news back that cannot be told now; nothing if later news says the same. Takes the news. */

@@ -39,6 +39,6 @@ void notify_dir_released(struct notify *notify);
  * Nobody tells it again afterwards, since that would make the kernel drop the size it just asked
  * for.
  */
-bool notify_settle(struct notify *notify, struct inode_no ino) MUST_USE;
+bool notify_settle(struct notify *notify, struct inode_no ino, bool *ret_data) MUST_USE;
 
 #endif

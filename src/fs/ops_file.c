@@ -32,9 +32,10 @@ static void reply_open(
  */
 static void choose_caching(struct fs *fs, struct inode_no ino, struct fuse_file_info *fi)
 {
-    bool doubtful = !notify_settle(fs->notify, ino);
-    fi->direct_io = doubtful;
-    fi->keep_cache = !doubtful;
+    bool data = false;
+    bool settled = notify_settle(fs->notify, ino, &data);
+    fi->direct_io = !settled;
+    fi->keep_cache = settled && !data; /* without it the kernel drops its pages now */
 }
 
 static int open_run(struct op *op)

@@ -154,7 +154,7 @@ void fake_correct_size(struct engine *engine, struct inode_no ino)
     struct fake_node *node = known_node(engine, ino);
     node->size_bytes = node->body_len;
     lock_release(&engine->lock);
-    engine->listener->inode_changed(engine->listener->arg, ino, false);
+    engine->listener->inode_changed(engine->listener->arg, ino, true);
 }
 
 void fake_tell_entry(struct engine *engine, struct inode_no parent, const char *name)
