@@ -184,7 +184,9 @@ static bool expect_host(SSL *ssl, char *host)
     if (inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1) {
         return X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1;
     }
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* RFC 9525: a name counts in subjectAltName only, never in the subject's CN. */
+    SSL_set_hostflags(
+        ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
