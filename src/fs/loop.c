@@ -15,8 +15,8 @@
 
 enum { THREADS = 4 };
 
-/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): libfuse's messages come
- * without an argument; each thread's own */
+/* libfuse's messages come without an argument; each thread's own. */
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
 static _Thread_local struct log *messages_log;
 
 __attribute__((format(printf, 2, 0))) static void on_message(
