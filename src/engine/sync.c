@@ -155,11 +155,21 @@ static int finish(struct sync *sync, const struct mailbox_status *now, struct er
     return rc;
 }
 
+static int examine(struct sync *sync, const struct mailbox_status *status,
+    struct mailbox_status *ret, struct err *why)
+{
+    if (sync->examined) {
+        *ret = *status;
+        return 0;
+    }
+    return session_examine(sync->session, sync->row.raw, sync->row.raw_len, ret, why);
+}
+
 static int bring_up_to_date(struct sync *sync, const struct mailbox_status *status, struct err *why)
 {
     CLEANUP(uidset) struct uidset missing = UIDSET_INIT;
     struct mailbox_status now;
-    int rc = session_examine(sync->session, sync->row.raw, sync->row.raw_len, &now, why);
+    int rc = examine(sync, status, &now, why);
     if (rc != 0) {
         return rc;
     }
@@ -191,7 +201,7 @@ static int bring_up_to_date(struct sync *sync, const struct mailbox_status *stat
 static int only_flags(struct sync *sync, const struct mailbox_status *status, struct err *why)
 {
     struct mailbox_status now;
-    int rc = session_examine(sync->session, sync->row.raw, sync->row.raw_len, &now, why);
+    int rc = examine(sync, status, &now, why);
     if (rc != 0) {
         return rc;
     }
@@ -215,22 +225,49 @@ static int only_flags(struct sync *sync, const struct mailbox_status *status, st
     return rc;
 }
 
-static int sync_once(struct sync *sync, struct err *why)
+/* Asks for the mailbox's counters: one round trip where nothing changed. */
+static int ask_status(struct sync *sync, struct mailbox_status *ret, struct err *why)
 {
-    struct mailbox_status status = {0};
+    const struct mailbox_row *row = &sync->row;
     struct err status_why = ERR_INIT;
-    int rc = session_status(sync->session, sync->row.raw, sync->row.raw_len, &status, &status_why);
+    struct mailbox_status counted = {.unseen = row->unseen};
+    sync->examined = session_is_selected(sync->session, row->raw, row->raw_len);
+    if (sync->examined) {
+        int rc = session_examine(sync->session, row->raw, row->raw_len, ret, why);
+        if (rc != 0) {
+            return rc;
+        }
+        ret->unseen = row->unseen;
+        if (is_unchanged(sync, ret)) {
+            return 0;
+        }
+    }
+    int rc = session_status(sync->session, row->raw, row->raw_len, &counted, &status_why);
     if (rc != 0 && status_why.class != ERR_REFUSED) {
         *why = status_why;
         return rc;
     }
-    if (rc == 0 && is_unchanged(sync, &status)) {
-        if (!sync->passing && are_flags_due(sync, &status)) {
-            return only_flags(sync, &status, why);
-        }
-        return 0;
+    if (!sync->examined) {
+        *ret = counted;
     }
-    return bring_up_to_date(sync, &status, why);
+    if (ret->uidnext == 0) { /* not every server tells it with EXAMINE */
+        ret->uidnext = counted.uidnext;
+    }
+    ret->unseen = counted.unseen; /* EXAMINE does not count them */
+    return 0;
+}
+
+static int sync_once(struct sync *sync, struct err *why)
+{
+    struct mailbox_status status = {0};
+    int rc = ask_status(sync, &status, why);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!is_unchanged(sync, &status)) {
+        return bring_up_to_date(sync, &status, why);
+    }
+    return !sync->passing && are_flags_due(sync, &status) ? only_flags(sync, &status, why) : 0;
 }
 
 static void sync_finish(struct sync *sync)

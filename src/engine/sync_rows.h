@@ -16,6 +16,7 @@ struct sync {
     struct mailbox_row row;
     uint32_t validity;    /* what the index knows the UIDs under */
     bool passing;         /* made up, for a server that gives none */
+    bool examined;        /* the mailbox is selected, and `status` is of that */
     bool changed;         /* something of the listing changed */
     struct uidset known;  /* the index */
     struct uidset server; /* what the server has */

@@ -126,6 +126,9 @@ int session_status(struct session *session, const char *raw, size_t len, struct 
  * it is selected, here or in a later call. */
 int session_examine(struct session *session, const char *raw, size_t len,
     struct mailbox_status *ret, struct err *why) MUST_USE;
+/* Whether this mailbox is the one last examined. STATUS of it may tell what was, not what is (RFC 9051
+ * 6.3.11): session_examine tells the news. */
+bool session_is_selected(const struct session *session, const char *raw, size_t len);
 /* The rest works on the mailbox last examined. */
 
 /* All UIDs: UID SEARCH RETURN (ALL) ALL or UID SEARCH ALL. */

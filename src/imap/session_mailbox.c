@@ -98,7 +98,7 @@ static int examine_anew(struct session *session, const char *raw, size_t len, st
     return 0;
 }
 
-static bool is_selected(const struct session *session, const char *raw, size_t len)
+bool session_is_selected(const struct session *session, const char *raw, size_t len)
 {
     const struct selected *selected = &session->selected;
     return selected->open && !selected->changed && selected->name.len == len &&
@@ -109,7 +109,7 @@ int session_examine(struct session *session, const char *raw, size_t len,
     struct mailbox_status *ret, struct err *why)
 {
     int rc = 0;
-    if (is_selected(session, raw, len)) {
+    if (session_is_selected(session, raw, len)) {
         struct command command;
         session_begin(session, &command);
         command_word(&command, "NOOP");

@@ -55,6 +55,7 @@ struct session {
     unsigned age;
     bool dead, cancelled;
     char selected[1024];
+    struct mailbox_status seen; /* of the selected mailbox, when it was last looked at */
 };
 
 struct fake_box *fake_box_at(struct pool *pool, const char *raw, size_t len);

@@ -16,6 +16,12 @@ static void release(struct session *session)
     pthread_mutex_unlock(&session->pool->mutex);
 }
 
+bool session_is_selected(const struct session *session, const char *raw, size_t len)
+{
+    return session->selected[0] != '\0' && strlen(session->selected) == len &&
+           memcmp(session->selected, raw, len) == 0;
+}
+
 bool session_is_dead(const struct session *session)
 {
     return session->dead;
@@ -99,6 +105,11 @@ int session_status(struct session *session, const char *raw, size_t len, struct 
             const struct fake_mail *message = box->messages->pdata[i];
             ret->unseen += strstr(message->flags, "\\Seen") == NULL;
         }
+        if (session_is_selected(session, raw, len)) { /* as Dovecot does */
+            uint32_t unseen = ret->unseen;
+            *ret = session->seen;
+            ret->unseen = unseen;
+        }
     }
     release(session);
     return rc;
@@ -110,12 +121,14 @@ int session_examine(struct session *session, const char *raw, size_t len,
     struct fake_box *box = NULL;
     take(session);
     session->pool->counts.examines++;
-    int rc = fake_stand(session, HOLD_NOWHERE, why);
+    bool again = session_is_selected(session, raw, len);
+    int rc = fake_stand(session, again ? HOLD_STATUS : HOLD_NOWHERE, why);
     if (rc == 0) {
         rc = find(session, raw, len, &box, why);
     }
     if (rc == 0) {
         *ret = status_of(session->pool, box);
+        session->seen = *ret;
         (void)len;
         (void)g_strlcpy(session->selected, box->raw, sizeof session->selected);
     }

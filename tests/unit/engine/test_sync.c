@@ -55,8 +55,7 @@ START_TEST(an_unchanged_mailbox_costs_one_question)
     struct fake_counts first = fake_counts(mount.pool);
     ck_assert_int_eq(mount_freshen(&mount, "INBOX"), 0);
     struct fake_counts second = fake_counts(mount.pool);
-    ck_assert_uint_eq(second.statuses, first.statuses + 1);
-    ck_assert_uint_eq(second.examines, first.examines);
+    ck_assert_uint_eq(second.statuses + second.examines, first.statuses + first.examines + 1);
     ck_assert_uint_eq(second.searches, first.searches);
     ck_assert_uint_eq(second.row_commands, first.row_commands);
     mount_finish(&mount);
