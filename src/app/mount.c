@@ -219,8 +219,8 @@ void mount_destroy(struct mount **mount)
     }
     *mount = NULL;
     control_destroy(&gone->control);
+    engine_destroy(&gone->engine); /* tells fs its news to the last */
     fs_destroy(&gone->fs);
-    engine_destroy(&gone->engine);
     pool_destroy(&gone->pool);
     store_destroy(&gone->store);
     tls_context_destroy(&gone->tls);
