@@ -42,8 +42,8 @@ static char *copy_root(const char *path)
     while (len > 0 && copy[len - 1] == '/') {
         copy[--len] = '\0';
     }
-    size_t begin = strspn(copy, "/");
-    memmove(copy, copy + begin, len - begin + 1);
+    size_t slashes = strspn(copy, "/");
+    memmove(copy, copy + slashes, len - slashes + 1);
     return copy;
 }
 

@@ -99,7 +99,7 @@ static int settle_validity(struct sync *sync, const struct mailbox_status *now, 
 static int remove_gone(struct sync *sync, struct err *why)
 {
     CLEANUP(uidset) struct uidset gone = UIDSET_INIT;
-    CLEANUP(uidset) struct uidset left = UIDSET_INIT;
+    struct uidset left = UIDSET_INIT;
     uidset_subtract(&gone, &sync->known, &sync->server);
     if (gone.count == 0) {
         return 0;
@@ -114,7 +114,6 @@ static int remove_gone(struct sync *sync, struct err *why)
     uidset_subtract(&left, &sync->known, &gone);
     uidset_finish(&sync->known);
     sync->known = left;
-    left = (struct uidset)UIDSET_INIT;
     flight_progress(sync->engine, sync->row.id);
     return 0;
 }

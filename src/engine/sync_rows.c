@@ -267,11 +267,13 @@ static int fetch_newest_first(struct intake *intake, struct uidset *missing, str
     int rc = 0;
     while (rc == 0 && missing->count > 0) {
         uidset_take_highest(missing, size, &chunk);
+        /* cppcheck-suppress autoVariables ; forgotten again before the return */
         intake->wanted = &chunk;
         const struct row_request request = {&chunk, ALL_ITEMS, 0, BLOCK};
         rc = fetch(intake, &request, why);
         size = size * 2 < CHUNK_MAX ? size * 2 : CHUNK_MAX;
     }
+    intake->wanted = NULL;
     return rc;
 }
 
