@@ -40,7 +40,8 @@ static double now(void)
 }
 
 struct server {
-    const char *host, *port, *user, *mailbox;
+    char *host; /* not const for the sake of a macro of OpenSSL */
+    const char *port, *user, *mailbox;
     char password[256];
     SSL_CTX *tls;
 };
