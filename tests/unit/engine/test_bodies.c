@@ -302,7 +302,8 @@ START_TEST(another_numbering_serves_no_body)
 }
 END_TEST
 
-START_TEST(a_message_of_two_gigabytes_is_too_large)
+/* Only what really comes can be too large: that is BODY_HUGE above. */
+START_TEST(a_message_that_is_only_called_too_large_is_read)
 {
     struct mount mount;
     mount_init(&mount);
@@ -311,8 +312,7 @@ START_TEST(a_message_of_two_gigabytes_is_too_large)
     fake_lie_about_size(mount.pool, "INBOX", 1, (int64_t)1 << 31);
     mount_start(&mount);
     ck_assert_int_eq(mount_freshen(&mount, "INBOX"), 0);
-    check_fails(&mount, 1, EFBIG);
-    ck_assert_uint_eq(fake_counts(mount.pool).body_commands, 0);
+    check_body(&mount, 1);
     mount_finish(&mount);
 }
 END_TEST
@@ -491,7 +491,7 @@ int main(void)
     tcase_add_test(tests, a_message_expunged_before_it_is_read_is_stale);
     tcase_add_test(tests, an_open_body_outlives_its_message);
     tcase_add_test(tests, another_numbering_serves_no_body);
-    tcase_add_test(tests, a_message_of_two_gigabytes_is_too_large);
+    tcase_add_test(tests, a_message_that_is_only_called_too_large_is_read);
     tcase_add_test(tests, a_connection_that_is_lost_once_goes_unnoticed);
     tcase_add_test(tests, a_queued_body_nobody_waits_for_is_not_fetched);
     tcase_add_test(tests, a_wait_ends_at_its_deadline);
