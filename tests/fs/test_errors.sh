@@ -371,24 +371,28 @@ check "it unmounts as well" unmount "$MNT"
 rm "$XDG_CONFIG_HOME/imapfs/config"
 
 # Another user's process: to root nothing is closed.
+# Outside the suite's own folder, which may lie where only root may enter.
+OPEN=$(mktemp -d /tmp/imapfs-nobody.XXXXXX)
+at_exit rm -rf --one-file-system "$OPEN"
+chmod 711 "$OPEN"
 as_nobody() {
-    setpriv --reuid nobody --regid nogroup --clear-groups env HOME="$SUITE_TMP/nobody" XDG_CONFIG_HOME="$SUITE_TMP/nobody" "$@"
+    setpriv --reuid nobody --regid nogroup --clear-groups env HOME="$OPEN/nobody" XDG_CONFIG_HOME="$OPEN/nobody" "$@"
 }
-if [ "$(id -u)" = 0 ] && [ -z "$IMAPFS_SAN" ] && chmod 711 "$SUITE_TMP" && as_nobody test -x "$IMAPFS_BUILD/imapfs"; then
-    install -d -o nobody -m 700 "$SUITE_TMP/nobody" "$SUITE_TMP/nobody/mnt"
-    install -d -m 755 "$SUITE_TMP/public"
-    install -m 644 "$TLS/ca.pem" "$SUITE_TMP/public/ca.pem"
-    install -o nobody -m 600 "$SUITE_TMP/password" "$SUITE_TMP/nobody/password"
-    as_nobody "$IMAPFS_BUILD/imapfs" -o "tls_ca=$SUITE_TMP/public/ca.pem,password_command=cat $SUITE_TMP/nobody/password" \
-        -o "state_dir=$SUITE_TMP/nobody/s,cache_dir=$SUITE_TMP/nobody/c" "$SOURCE" "$SUITE_TMP/nobody/mnt" >"$SUITE_TMP/said" 2>&1
+if [ "$(id -u)" = 0 ] && [ -z "$IMAPFS_SAN" ] && as_nobody test -x "$IMAPFS_BUILD/imapfs"; then
+    install -d -o nobody -m 700 "$OPEN/nobody" "$OPEN/nobody/mnt"
+    install -d -m 755 "$OPEN/public"
+    install -m 644 "$TLS/ca.pem" "$OPEN/public/ca.pem"
+    install -o nobody -m 600 "$SUITE_TMP/password" "$OPEN/nobody/password"
+    as_nobody "$IMAPFS_BUILD/imapfs" -o "tls_ca=$OPEN/public/ca.pem,password_command=cat $OPEN/nobody/password" \
+        -o "state_dir=$OPEN/nobody/s,cache_dir=$OPEN/nobody/c" "$SOURCE" "$OPEN/nobody/mnt" >"$SUITE_TMP/said" 2>&1
     check_equal "an ordinary user mounts without a word" '0 ' "$? $(cat "$SUITE_TMP/said")"
-    pid=$(processes_of "$SUITE_TMP/nobody/mnt")
-    check "reads the mail" as_nobody grep -rqF 'the first' "$SUITE_TMP/nobody/mnt/INBOX"
+    pid=$(processes_of "$OPEN/nobody/mnt")
+    check "reads the mail" as_nobody grep -rqF 'the first' "$OPEN/nobody/mnt/INBOX"
     for file in environ maps mem auxv; do
         check_not "and may not read /proc/PID/$file of it" as_nobody cat "/proc/$pid/$file"
     done
-    check_not "root is no user of this mount" ls "$SUITE_TMP/nobody/mnt"
-    check "unmounts it" as_nobody fusermount3 -u "$SUITE_TMP/nobody/mnt"
+    check_not "root is no user of this mount" ls "$OPEN/nobody/mnt"
+    check "unmounts it" as_nobody fusermount3 -u "$OPEN/nobody/mnt"
     check "and it is gone" wait_until 60 process_is_gone "$pid"
 else
     skip "an ordinary user's mount" "needs root, a plain build and a folder that others may enter"
