@@ -9,7 +9,7 @@ enum { BLOCK_SIZE = 4096 };
 
 void fs_fill_attr(const struct fs *fs, const struct node *node, struct stat *ret)
 {
-    mode_t mode = node->is_dir ? 0500 : 0400;
+    mode_t mode = node->is_dir ? 0555 : 0444;
     *ret = (struct stat){
         .st_ino = node->ino.value,
         .st_mode = (node->is_dir ? S_IFDIR : S_IFREG) | (mode & ~fs->umask),
