@@ -231,8 +231,8 @@ int engine_start(struct engine *engine, struct err *why)
         rc = list_now(engine, &reason);
     }
     if (rc != 0 && reason.class == ERR_RETRY && is_tree_known(engine)) {
-        log_line(engine->log, LOG_LEVEL_WARNING,
-            "%s; what was seen earlier is shown until the server can be reached", reason.text);
+        engine_note(engine, "%s; what was seen earlier is shown until the server can be reached",
+            reason.text);
         lock_take(&engine->lock);
         engine->trouble_noted = true;
         lock_release(&engine->lock);
