@@ -19,6 +19,8 @@ start_dovecot() {
     if ! command -v dovecot /usr/sbin/dovecot >/dev/null; then
         skip_suite "Dovecot is not installed (Debian: dovecot-imapd)"
     fi
+    # Started by root it serves as another user, to whom a mailbox below a closed folder is read-only.
+    chmod 711 "$SUITE_TMP"
     at_exit "$GROUND_TESTS/dovecot/server" stop "$SUITE_TMP/$name"
     "$GROUND_TESTS/dovecot/server" start "$SUITE_TMP/$name" "$@" >"$SUITE_TMP/$name.log" 2>&1 || {
         sed 's/^/#   /' "$SUITE_TMP/$name.log"
