@@ -121,13 +121,13 @@ struct mailbox_status {
 /* GONE ENOENT: no such mailbox. REFUSED EACCES ([NOPERM]) or EIO. */
 int session_status(struct session *session, const char *raw, size_t len, struct mailbox_status *ret,
     struct err *why) MUST_USE;
-/* EXAMINE (with (CONDSTORE) where offered); the mailbox stays selected. Already selected: a NOOP's
- * worth of news instead (its counters are returned). CONFLICT ESTALE if UIDVALIDITY changes while
- * it is selected, here or in a later call. */
+/* EXAMINE (with (CONDSTORE) where offered); the mailbox stays selected. One round trip, also for
+ * the mailbox that is selected already. A later call gives CONFLICT ESTALE if UIDVALIDITY changes
+ * while it is selected. */
 int session_examine(struct session *session, const char *raw, size_t len,
     struct mailbox_status *ret, struct err *why) MUST_USE;
-/* Whether this mailbox is the one last examined. STATUS of it may tell what was, not what is (RFC 9051
- * 6.3.11): session_examine tells the news. */
+/* Whether this mailbox is the one last examined. STATUS of it may tell what was, not what is (RFC
+ * 9051 6.3.11): session_examine tells the news. */
 bool session_is_selected(const struct session *session, const char *raw, size_t len);
 /* The rest works on the mailbox last examined. */
 

@@ -108,25 +108,9 @@ bool session_is_selected(const struct session *session, const char *raw, size_t 
 int session_examine(struct session *session, const char *raw, size_t len,
     struct mailbox_status *ret, struct err *why)
 {
-    int rc = 0;
-    if (session_is_selected(session, raw, len)) {
-        struct command command;
-        session_begin(session, &command);
-        command_word(&command, "NOOP");
-        rc = session_run(session, &command, NULL, "tell the news of the mailbox", why);
-        if (rc == 0) {
-            rc = session_check_selected(session, why);
-        }
-        if (rc != 0) {
-            return rc;
-        }
-        if (!session->selected.news) {
-            *ret = session->selected.status;
-            return 0;
-        }
-        /* Something happened: only another EXAMINE gives counters that belong together. */
-    }
-    rc = examine_anew(session, raw, len, why);
+    /* Also of what is open: a NOOP would cost the same round trip, and tells nothing at all of a
+     * mailbox that was deleted and made anew (Dovecot goes on with the old one). */
+    int rc = examine_anew(session, raw, len, why);
     if (rc == 0) {
         *ret = session->selected.status;
     }

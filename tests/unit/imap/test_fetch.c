@@ -260,9 +260,9 @@ END_TEST
 
 START_TEST(rows_may_be_stopped_and_the_session_goes_on)
 {
-    static const char *const script[] = {IN("IDLE") EXAMINED
-        "C UID FETCH 1:2 *\nS * 1 FETCH (UID 1 FLAGS ())\nS * 2 FETCH (UID 2 FLAGS ())\nS $T OK\n"
-        "C NOOP\nS $T OK\nAUTO"};
+    static const char *const script[] = {
+        IN("IDLE") EXAMINED "C UID FETCH 1:2 *\nS * 1 FETCH (UID 1 FLAGS ())\nS * 2 FETCH (UID 2 "
+                            "FLAGS ())\nS $T OK\n" EXAMINED "AUTO"};
     CLEANUP(uidset) struct uidset set = UIDSET_INIT;
     struct seen seen = {.text = g_string_new(NULL), .stop_after = 1};
     const struct row_request request = {.uids = &set, .items = ROW_FLAGS};
