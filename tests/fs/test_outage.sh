@@ -136,6 +136,9 @@ ended "readers get an error in the end"
 check "what is known is there all the same" known
 "$server" thaw "$D"
 check "thawed, all is read" wholly "${TAKEN[@]}"
+# Long patience: all of them have to be there at once, however slowly they start.
+check "it is unmounted" unmount "$MNT"
+check "and mounted with more patience" run_mount "$MNT" "$SOURCE" -o "$COMMON,timeout=900,max_age=1"
 "$server" freeze "$D"
 take 64
 readers try "${TAKEN[@]}"
@@ -146,6 +149,8 @@ check "known mail is read meanwhile" timeout "$BOUND" "$outage" verify "${CACHED
 "$server" thaw "$D"
 ended "thawed, each gets its message or an error"
 check "and all is read" wholly "${TAKEN[@]}"
+check "it is unmounted again" unmount "$MNT"
+check "and mounted as before" run_mount "$MNT" "$SOURCE" -o "$COMMON,timeout=3,max_age=1"
 
 note "the line breaks"
 for how in cut rst half_close; do
