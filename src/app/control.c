@@ -120,6 +120,7 @@ static bool sync_finish(struct control *control, int fd, struct sync_wait *sync)
         while (poll(&last, 1, -1) < 0 &&
                errno == EINTR) { /* done is on its way: it must not find the memory gone */
         }
+        waker_clear(&sync->ended); /* what done wrote before is ours to read from here */
         return true;
     }
     return false;
