@@ -53,6 +53,7 @@ suite() {
         esac
     fi
     SUITE_TMP=$(mktemp -d "${TMPDIR:-/tmp}/imapfs-suite.XXXXXX") || exit 1
+    chmod 711 "$SUITE_TMP" # servers run as another user where root starts them
     mkdir "$SUITE_TMP/reports"
     sanitizer_options "$SUITE_TMP/reports/san"
     export IMAPFS_BUILD IMAPFS_SAN
