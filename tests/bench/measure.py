@@ -50,8 +50,8 @@ class Ground:
         """A mailbox of so many generated messages; the server has built its caches, as after a first client."""
         if mailbox not in self.filled:
             say(f"filling {mailbox}: {count} messages")
-            run(f"{DOVECOT}/fill", self.server, "--generate", str(count), "--body", str(body), "--mailbox", mailbox,
-                "--warm", stdout=subprocess.DEVNULL)
+            run(f"{DOVECOT}/fill", self.server, "--generate", str(count), "--how", "maildir",
+                "--body", str(body), "--mailbox", mailbox, "--warm", stdout=subprocess.DEVNULL)
             self.filled.add(mailbox)
 
     def port(self, delay_ms):
